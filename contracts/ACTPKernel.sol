@@ -147,6 +147,8 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         _checkRequester(terms);
         _checkDeadline(progress);
         if (escrowContract != config.vault() || !config.isVaultApproved()) revert VaultNotApproved(escrowContract);
+        // A transaction may be older than the vault.
+        if (progress.provider() == escrowContract) revert InvalidProvider(escrowContract);
 
         progress = progress.fund();
         if (escrowId != transactionId) {
@@ -251,7 +253,9 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         emit DisputeTimedOut(transactionId, ruling.requesterAmount, ruling.providerAmount);
         uint256 net = _takeFee(transactionId, ruling.providerAmount, _ratesOf(_config, terms.recordId()).feeBps());
         _payRuling(transactionId, record, progress, ruling, net);
-        _returnBonds(transactionId, record);
+        (HeldBond storage bond, HeldBond storage spare) = _bonds(record, extras);
+        _payBond(transactionId, bond, bond.poster);
+        _creditBond(transactionId, spare);
     }
 
     /// @inheritdoc IACTPKernel
@@ -434,7 +438,10 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         emit EscrowReleased(transactionId, progress.provider(), net, block.timestamp);
         bytes32 escrowId = _escrowId(transactionId, record, extras);
         _payAndClose(transactionId, escrowId, progress.provider(), net, config.vault());
-        if (progress.hasExtras()) _returnBonds(transactionId, record);
+        if (progress.hasExtras()) {
+            _creditBond(transactionId, record.requesterBond);
+            _creditBond(transactionId, record.providerBond);
+        }
     }
 
     function _dispute(bytes32 transactionId, Record storage record, Progress progress) private {
@@ -477,7 +484,7 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
 
         _move(transactionId, record, progress, newState);
         address initiator = extras.isByProvider() ? progress.provider() : terms.requester();
-        HeldBond storage bond = extras.isByProvider() ? record.providerBond : record.requesterBond;
+        (HeldBond storage bond, HeldBond storage spare) = _bonds(record, extras);
         emit DisputeResolved(
             transactionId,
             keccak256(abi.encode(transactionId, initiator)),
@@ -487,12 +494,14 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
             block.timestamp
         );
         uint256 net = _takeFee(transactionId, ruling.providerAmount, _ratesOf(_config, terms.recordId()).feeBps());
+        address bondPayee = bond.poster;
         if (newState == State.SETTLED) {
             if (extras.isBondOwed()) net = _takeOwedBond(ruling, net, extras, _bondFor(terms, extras));
-            _payBond(transactionId, bond, ruling.providerAtFault ? terms.requester() : progress.provider());
+            bondPayee = ruling.providerAtFault ? terms.requester() : progress.provider();
         }
+        _payBond(transactionId, bond, bondPayee);
+        _creditBond(transactionId, spare);
         _payRuling(transactionId, record, progress, ruling, net);
-        _returnBonds(transactionId, record);
     }
 
     function _cancel(bytes32 transactionId, Record storage record, Progress progress) private {
@@ -542,10 +551,16 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         _payAndClose(transactionId, escrowId, requester, amount, _config.vault());
     }
 
-    /// @dev Gives every bond that is still held back to whoever posted it.
-    function _returnBonds(bytes32 transactionId, Record storage record) private {
-        _payBond(transactionId, record.requesterBond, record.requesterBond.poster);
-        _payBond(transactionId, record.providerBond, record.providerBond.poster);
+    /// @return bond The bond of the dispute's initiator, which the ruling decides on.
+    /// @return spare A bond that was posted ahead for the other party, which goes back to its poster.
+    function _bonds(Record storage record, Extras extras)
+        private
+        view
+        returns (HeldBond storage bond, HeldBond storage spare)
+    {
+        return extras.isByProvider()
+            ? (record.providerBond, record.requesterBond)
+            : (record.requesterBond, record.providerBond);
     }
 
     /// @dev A bond that could not be posted and is lost comes out of its party's part of the escrow, as far as that

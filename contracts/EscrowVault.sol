@@ -109,7 +109,11 @@ contract EscrowVault is IEscrowVault {
     }
 
     /// @inheritdoc IEscrowVault
-    function escrows(bytes32 escrowId) public view returns (address, address, uint256, uint256, bool) {
+    function escrows(bytes32 escrowId)
+        public
+        view
+        returns (address requester, address provider, uint256 amount, uint256 releasedAmount, bool active)
+    {
         return IACTPKernel(_kernel).escrowOf(escrowId);
     }
 
@@ -127,7 +131,8 @@ contract EscrowVault is IEscrowVault {
 
     /// @dev A refusal is an answer, not an error: the kernel turns it into a credit so that the state can advance.
     function _push(bytes32 escrowId, address recipient, uint256 amount) private returns (uint256 paid) {
-        if (amount == 0) return 0;
+        // A vault that paid itself would keep tokens that it owes nobody any more.
+        if (amount == 0 || recipient == address(this)) return 0;
         uint256 gasBefore = gasleft();
         if (_token.trySafeTransfer(recipient, amount)) {
             emit EscrowPayout(escrowId, recipient, amount);

@@ -128,7 +128,8 @@ interface IACTPKernel {
 
     /// @notice A new rate for the bonds of transactions created from now on.
     event DisputeBondBpsUpdated(uint16 oldBps, uint16 newBps);
-    /// @notice A push of tokens failed, so the amount is owed to `payee` until it is withdrawn.
+    /// @notice The amount is owed to `payee` until it is withdrawn: a push of tokens failed, or a bond that was posted
+    ///         ahead was not needed.
     event CreditAccrued(bytes32 indexed transactionId, address indexed payee, uint256 amount);
     /// @notice A credit left the vault to its owner, whoever asked for it.
     event CreditWithdrawn(address indexed payee, address caller, uint256 amount);
@@ -138,7 +139,7 @@ interface IACTPKernel {
     event BondPosted(bytes32 indexed transactionId, address indexed party, address indexed poster, uint256 amount);
     /// @notice The token would not move the bond, so the dispute stands and the bond is owed by its party.
     event BondOwed(bytes32 indexed transactionId, address indexed party, uint256 amount);
-    /// @notice A bond was paid out: returned to its poster, or forfeited to the other party.
+    /// @notice A bond left the books: returned to its poster, or forfeited to the other party.
     event BondPaid(bytes32 indexed transactionId, address indexed recipient, uint256 amount);
     /// @notice The requester announced to walk away; effective at `effectiveAt` unless the provider starts before.
     event CancellationAnnounced(bytes32 indexed transactionId, uint256 effectiveAt);
@@ -382,7 +383,8 @@ interface IACTPKernel {
     /// @notice Anyone closes a dispute on which nobody ruled in time; the split agreed at creation applies.
     function closeTimedOutDispute(bytes32 transactionId) external;
 
-    /// @notice Anyone posts the dispute bond for a party, ahead of its dispute or for one whose bond is owed.
+    /// @notice Anyone posts the dispute bond for a party, ahead of its dispute or for one whose bond is owed. A bond
+    ///         that turns out not to be needed becomes a credit of its poster.
     function postBond(bytes32 transactionId, address party) external;
 
     /// @notice Pays a credit to its owner; anyone may ask for it, nobody can redirect it.
@@ -391,7 +393,7 @@ interface IACTPKernel {
     /// @notice The fee recipient takes the accrued fees.
     function withdrawFees() external;
 
-    /// @notice What a payee is owed because a push of tokens failed.
+    /// @notice What a payee may withdraw.
     function credits(address payee) external view returns (uint256);
 
     /// @notice Platform fees held in the vault for the fee recipient.

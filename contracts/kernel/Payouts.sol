@@ -87,6 +87,16 @@ abstract contract Payouts is Governance {
         _pay(transactionId, transactionId, payee, amount);
     }
 
+    /// @dev Owes a bond that was posted ahead and not needed to its poster. It is not pushed, so that bonds that
+    ///      strangers post cannot make a settlement dear.
+    function _creditBond(bytes32 transactionId, HeldBond storage bond) internal {
+        uint256 amount = bond.amount;
+        if (amount == 0) return;
+        bond.amount = 0;
+        emit BondPaid(transactionId, bond.poster, amount);
+        _credit(transactionId, bond.poster, amount);
+    }
+
     /// @dev Holds a bond that `msg.sender` pays for `party`.
     /// @return posted False if the token refuses to move anything for `msg.sender`.
     function _pullBond(bytes32 transactionId, HeldBond storage bond, address party, uint256 amount)

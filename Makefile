@@ -1,0 +1,66 @@
+# Every target does its own set-up; see scripts/setup_venv.sh. Nothing but Python 3.11 to 3.13 and a package index is
+# needed, and no network once that is done. Only `tools` (and with it `compile`) wants node and npm.
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench soak check compile tools lock clean setup
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+PY := .venv/bin/python
+ANVIL_VERSION := 1.7.1
+NPM := npm --prefix .tools --ignore-scripts --no-audit --no-fund --loglevel=error
+
+help: ## list the targets
+	@echo "make TARGET, where TARGET is one of:"
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' Makefile
+
+demo: setup ## run a crew's purchases on a chain of its own (SCENARIO=file.toml for yours)
+	@$(PY) scripts/demo.py $(if $(SCENARIO),"$(SCENARIO)") $(ARGS)
+
+test: setup ## run the tests (ARGS='-k name' passes options to pytest)
+	@$(PY) -m pytest -q -n auto --maxprocesses 8 -m "not slow" $(ARGS)
+
+bench: setup ## run a benchmark: NAME=gas
+	@$(call run_named,bench)
+
+soak: setup ## run a long test under load: NAME=...
+	@$(call run_named,soak)
+
+check: setup ## lint, format, types, import rules
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-logo
+
+compile: setup tools ## compile contracts/ into contracts/artifacts/ (ARGS=--check only compares)
+	@$(PY) scripts/compile.py $(ARGS)
+
+tools: ## install the Solidity compiler, its libraries and anvil into .tools (needs npm)
+	@command -v npm >/dev/null || { echo "npm not found: install node 20 or newer." >&2; exit 1; }
+	@wanted="$$(cat contracts/package.json contracts/package-lock.json | cksum) anvil $(ANVIL_VERSION)"; \
+	if [ "$$(cat .tools/.installed-from 2>/dev/null)" != "$$wanted" ]; then \
+	    mkdir -p .tools && cp contracts/package.json contracts/package-lock.json .tools/ && \
+	    $(NPM) ci && $(NPM) install --no-save @foundry-rs/anvil@$(ANVIL_VERSION) && \
+	    echo "$$wanted" > .tools/.installed-from; \
+	fi
+
+lock: ## pin the newest allowed versions in scripts/constraints.txt
+	@sh scripts/lock.sh
+
+clean: ## remove everything that the other targets made
+	rm -rf .venv .tools build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find actp coordinator scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup:
+	@PYTHON="$(PYTHON)" sh scripts/setup_venv.sh
+
+# $(call run_named,bench) runs scripts/bench/$(NAME).py, or lists what there is.
+define run_named
+if [ -n "$(NAME)" ] && [ -f "scripts/$(1)/$(NAME).py" ]; then \
+    $(PY) -m "scripts.$(1).$(NAME)" $(ARGS); \
+else \
+    [ -z "$(NAME)" ] || echo "There is no '$(NAME)' in scripts/$(1)." >&2; \
+    names=$$(cd scripts/$(1) 2>/dev/null && ls [a-z]*.py 2>/dev/null | sed 's/\.py$$//' | xargs); \
+    echo "Choose one with NAME=...: $${names:-(none yet)}" >&2; \
+    exit 2; \
+fi
+endef

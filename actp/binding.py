@@ -1,0 +1,147 @@
+"""A contract at an address, as one account sees it: typed reads, simulations and sends.
+
+Reads go through web3's contract objects; whatever is signed goes through `actp.engine`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from actp import artifacts, reverts
+from actp.decoding import Event, EventDecoder
+from actp.engine import Sender
+from actp.errors import NoCode, RpcError
+from actp.rpc import Transport, provider_for
+from actp.types import Receipt
+
+if TYPE_CHECKING:
+    from web3 import Web3
+    from web3.contract import Contract
+
+__all__ = ["Binding", "Session", "TxResult", "hex32"]
+
+
+@dataclass(frozen=True, slots=True)
+class TxResult:
+    """A mined eth transaction that did what was asked.
+
+    `gas_used` and `effective_gas_price` (wei) are its own; `events` are those of kernel and vault, in order. `prior`
+    are the eth transactions that had to be mined first, such as an approval of tokens.
+    """
+
+    tx_hash: str
+    block: int
+    block_hash: str
+    gas_used: int
+    effective_gas_price: int
+    events: tuple[Event, ...]
+    prior: tuple[TxResult, ...] = ()
+
+    def after(self, prior: tuple[TxResult, ...]) -> TxResult:
+        """The same result, with what was mined before it."""
+        return replace(self, prior=prior)
+
+
+class Session:
+    """One account on one chain: what all contract objects of a client share. May be used from several threads."""
+
+    def __init__(self, transport: Transport, sender: Sender, decoder: EventDecoder, *, genesis: str) -> None:
+        """`genesis` is the hash of the chain's first block."""
+        self.transport = transport
+        self.genesis = genesis
+        self.sender = sender
+        self.decoder = decoder
+
+    @property
+    def address(self) -> str:
+        """The account that signs and pays for gas."""
+        return self.sender.address
+
+    @cached_property
+    def web3(self) -> Web3:
+        """web3 over the session's transport, for reading."""
+        from web3 import Web3
+
+        return Web3(provider_for(self.transport))
+
+    def now(self) -> int:
+        """The chain's time, in unix seconds: what a block that is mined now would carry."""
+        # The newest block may be hours old on a chain that mines only when there is something to mine. Nodes that
+        # know no pending block answer with an error or with null.
+        newest = self._timestamp("latest")
+        try:
+            return max(newest or 0, self._timestamp("pending") or 0)
+        except RpcError:
+            return newest or 0
+
+    def result(self, receipt: Receipt) -> TxResult:
+        """What a caller gets to see of a receipt."""
+        return TxResult(
+            tx_hash=receipt.tx_hash,
+            block=receipt.block_number,
+            block_hash=receipt.block_hash,
+            gas_used=receipt.gas_used,
+            effective_gas_price=receipt.effective_gas_price,
+            events=self.decoder.decode_all(receipt.logs),
+        )
+
+    def _timestamp(self, tag: str) -> int | None:
+        block = self.transport.request("eth_getBlockByNumber", [tag, False])
+        return None if block is None else int(block["timestamp"], 16)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """The contract `name` (of an artifact) at `address`."""
+
+    session: Session = field(repr=False)
+    name: str
+    address: str
+    _views: dict[str, Contract] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def read(self, function: str, *arguments: Any) -> Any:
+        """What a view returns, as web3 decodes it: one value, or a tuple of several. Raises Reverted, NoCode."""
+        from web3.exceptions import BadFunctionCallOutput
+
+        try:
+            return self._view(function).functions[function](*arguments).call()
+        except RpcError as error:
+            raise self._typed(error) from error
+        except BadFunctionCallOutput as error:
+            raise NoCode(self.name, self.address) from error
+
+    def simulate(self, function: str, *arguments: Any) -> None:
+        """Runs a call on the newest state without sending it. Raises Reverted if the contract would refuse."""
+        call = {"from": self.session.address, "to": self.address, "data": "0x" + self._data(function, arguments).hex()}
+        try:
+            self.session.transport.request("eth_call", [call, "latest"])
+        except RpcError as error:
+            raise self._typed(error) from error
+
+    def send(self, function: str, *arguments: Any) -> TxResult:
+        """Sends a call and waits until it is mined and has succeeded. See `actp.engine.Sender.send` for the errors."""
+        return self.session.result(self.send_raw(function, *arguments))
+
+    def send_raw(self, function: str, *arguments: Any) -> Receipt:
+        """As `send`, with the receipt as it is."""
+        return self.session.sender.send(self.address, self._data(function, arguments))
+
+    def _view(self, function: str) -> Contract:
+        # Preparing a contract takes web3 as long as all of its ABI is, so each view gets a contract of its own.
+        if function not in self._views:
+            abi = [entry for entry in artifacts.load(self.name).abi if entry.get("name") == function]
+            self._views[function] = self.session.web3.eth.contract(address=self.address, abi=abi)  # type: ignore[call-overload]
+        return self._views[function]
+
+    def _data(self, function: str, arguments: tuple[Any, ...]) -> bytes:
+        return artifacts.load(self.name).call_data(function, arguments)
+
+    def _typed(self, error: RpcError) -> Exception:
+        return reverts.from_error(error, outcome="not_sent") or error
+
+
+def hex32(value: bytes) -> str:
+    """bytes32 as 0x hex."""
+    return "0x" + value.hex()

@@ -1,0 +1,318 @@
+"""Puts token, kernel and vault on a chain, so that it can be interrupted anywhere and run again.
+
+Before each eth transaction is handed over, the address book gets its nonce and the address that follows from it; after
+it is confirmed, it gets the contract. A run that finds a plan looks at the chain before it sends anything, and one that
+finds everything in place sends nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from actp import artifacts
+from actp.artifacts import Artifact
+from actp.deployments import (
+    DEFAULT_NAME,
+    AddressBook,
+    Contract,
+    Deployment,
+    Planned,
+    code_at,
+    code_hash,
+    require_artifact,
+)
+from actp.engine import Sender, Submission, lookup, receipts
+from actp.errors import ArtifactMismatch, ConfigError, InsufficientFunds, NoCode, OutcomeUnknown
+from actp.rpc import require_chain
+from actp.units import ZERO_ADDRESS, keccak, require_address, to_checksum
+
+__all__ = ["Deployer", "DeploymentPlan", "Economics", "Forecast", "Step", "contract_address", "deploy_contracts"]
+
+_CALL_GAS = 150_000
+_CONSTRUCTOR_GAS = 400_000
+_CODE_LAG_SECONDS = 20.0
+_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Economics:
+    """The kernel's economic numbers: rates in basis points, minima in base units. Zero minima are allowed."""
+
+    platform_fee_bps: int = 100
+    requester_penalty_bps: int = 500
+    dispute_bond_bps: int = 500
+    min_fee: int = 50_000
+    min_dispute_bond: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentPlan:
+    """What to deploy. Roles that are None go to the deployer; without `token` a TestUSDC is deployed."""
+
+    name: str = DEFAULT_NAME
+    token: str | None = None
+    admin: str | None = None
+    pauser: str | None = None
+    fee_recipient: str | None = None
+    agent_registry: str | None = None
+    economics: Economics = field(default_factory=Economics)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One eth transaction that a deployment still needs, and the most gas that it should use."""
+
+    name: str
+    gas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is left to do and what it costs at most, in wei. On OP-stack chains the fee for L1 data comes on top."""
+
+    steps: tuple[Step, ...]
+    gas: int
+    max_fee_per_gas: int
+    cost: int
+    balance: int
+
+
+Report = Callable[[str], None]
+"""Takes one line of progress."""
+
+
+def deploy_contracts(
+    sender: Sender,
+    book: AddressBook,
+    plan: DeploymentPlan | None = None,
+    *,
+    confirm: Callable[[Forecast], bool] | None = None,
+    report: Report | None = None,
+) -> Deployment:
+    """Deploys whatever of `plan` is not on the chain yet, and returns the complete deployment.
+
+    `confirm` sees the forecast before the first eth transaction and may decline it; it is not asked when nothing is
+    left to do. Raises WrongChain, InsufficientFunds, ArtifactMismatch, NoCode, ConfigError (roles or token differ from
+    the recorded ones, or declined), and what `Sender.send` raises.
+    """
+    deployer = Deployer(sender, book, plan or DeploymentPlan(), report=report)
+    forecast = deployer.forecast()
+    if forecast.steps:
+        if forecast.balance < forecast.cost:
+            raise InsufficientFunds(sender.address, asset="ETH", has=forecast.balance, needs=forecast.cost)
+        if confirm is not None and not confirm(forecast):
+            raise ConfigError("The deployment was declined.", code="declined", hint="Nothing was sent.")
+    return deployer.run()
+
+
+class Deployer:
+    """One deployment on one chain, by one account."""
+
+    def __init__(
+        self, sender: Sender, book: AddressBook, plan: DeploymentPlan, *, report: Report | None = None
+    ) -> None:
+        require_chain(sender.transport, book.chain_id)
+        book.require_writable()
+        self._sender = sender
+        self._transport = sender.transport
+        self._book = book
+        self._plan = plan
+        self._report = report or (lambda line: None)
+        self._admin = _role(plan.admin, sender.address, "admin")
+        self._pauser = _role(plan.pauser, self._admin, "pauser")
+        self._fee_recipient = _role(plan.fee_recipient, sender.address, "fee recipient")
+        self._registry = _role(plan.agent_registry, ZERO_ADDRESS, "agent registry")
+        self._token = None if plan.token is None else require_address(plan.token, "token")
+        self._state = self._recorded()
+
+    def forecast(self) -> Forecast:
+        """The steps that are left and what they cost at most. Sends nothing, but completes the book from the chain."""
+        for name in self._contract_names():
+            self._recover(name)
+        missing = [name for name in self._contract_names() if self._lacks(name)]
+        steps = [Step(name, _creation_gas(artifacts.load(name))) for name in missing]
+        if self._admin == self._sender.address and not self._approved():
+            steps.append(Step("approveEscrowVault", _CALL_GAS))
+        gas = sum(step.gas for step in steps)
+        fees = self._sender.fees()
+        return Forecast(tuple(steps), gas, fees.max_fee, fees.most_for(gas), self._sender.balance())
+
+    def run(self) -> Deployment:
+        """Does what is left, step by step. Returns the deployment as it is in the book."""
+        if self._token is None:
+            self._deploy("TestUSDC", ())
+        self._deploy("ACTPKernel", self._kernel_args(self._state.token))
+        self._deploy("EscrowVault", (self._state.token, self._state.kernel))
+        self._name_generation()
+        self._approve()
+        return self._state
+
+    def _contract_names(self) -> list[str]:
+        return ["ACTPKernel", "EscrowVault"] if self._token else ["TestUSDC", "ACTPKernel", "EscrowVault"]
+
+    def _lacks(self, name: str) -> bool:
+        return name not in self._state.contracts
+
+    def _kernel_args(self, token: str | None) -> tuple[Any, ...]:
+        rates = self._plan.economics
+        economics = (
+            rates.platform_fee_bps,
+            rates.requester_penalty_bps,
+            rates.dispute_bond_bps,
+            rates.min_fee,
+            rates.min_dispute_bond,
+        )
+        return (self._admin, self._pauser, self._fee_recipient, self._registry, token, economics)
+
+    def _recorded(self) -> Deployment:
+        """What the book has of this deployment, once it is clear that it is the one asked for and of this version."""
+        if self._token is not None:
+            code_at(self._transport, self._token, "the token")
+        state = self._book.find(self._plan.name)
+        if state is not None and self._book.development:
+            # Development chains are set back to snapshots.
+            for name in [name for name, contract in state.contracts.items() if not self._has_code(contract.address)]:
+                state = state.without(name)
+        if state is None or not (state.contracts or state.planned):
+            return Deployment(self._plan.name, "", self._token)
+        own_token = "TestUSDC" in {*state.contracts, *state.planned}
+        if own_token != (self._token is None) or not (own_token or state.token == self._token):
+            raise self._differs("token", state.token, self._token or "a TestUSDC of its own")
+        for name, contract in state.contracts.items():
+            code = code_at(self._transport, contract.address, name)
+            if contract.code_hash is not None and code_hash(code) != contract.code_hash:
+                raise ArtifactMismatch(f"The code of {name} at {contract.address} is not the code that was deployed.")
+            require_artifact(name, contract.address, code)
+        kernel = state.contracts.get("ACTPKernel") or state.planned.get("ACTPKernel")
+        wanted = self._kernel_args(state.token)
+        if kernel is not None and kernel.args != wanted:
+            raise self._differs("set of kernel arguments", kernel.args, wanted)
+        return state
+
+    def _differs(self, what: str, recorded: object, wanted: object) -> ConfigError:
+        return ConfigError(
+            f"The deployment {self._plan.name!r} was made with another {what}: {recorded}, not {wanted}.",
+            hint="Give the same options as then, or another name (--name) for a deployment of its own.",
+        )
+
+    def _recover(self, name: str) -> None:
+        """Looks on the chain for a contract that was signed for by a run that was interrupted."""
+        planned = self._state.planned.get(name)
+        if planned is None:
+            return
+        handed_over = self._sender.find_open(planned.tx_hash)
+        if handed_over is not None:
+            self._sender.wait(handed_over)
+        elif not self._has_code(planned.address) and lookup.is_known(self._transport, planned.tx_hash):
+            self._await_mined(planned)
+        receipt = receipts.fetch(self._transport, planned.tx_hash)
+        if not (receipt is not None and receipt.succeeded) and not self._has_code(planned.address):
+            # Never mined, or it failed: the nonce is free again, or was used for something else.
+            self._save(self._state.without(name))
+            return
+        block = None if receipt is None else receipt.block_number
+        self._confirm(name, planned.address, planned.args, planned.tx_hash, block)
+        self._report(f"{name} found at {planned.address}, where an interrupted run has put it.")
+
+    def _has_code(self, address: str) -> bool:
+        return bool(self._transport.request("eth_getCode", [address, "latest"]) != "0x")
+
+    def _await_mined(self, planned: Planned) -> None:
+        until = time.monotonic() + 120
+        while receipts.fetch(self._transport, planned.tx_hash) is None:
+            if time.monotonic() > until:
+                raise OutcomeUnknown(
+                    f"The eth transaction {planned.tx_hash} of an earlier run is still waiting to be mined.",
+                    tx_hashes=[planned.tx_hash],
+                    nonce=planned.nonce,
+                    hint="Run this again when it is mined, or replace it with a higher fee.",
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _deploy(self, name: str, args: tuple[Any, ...]) -> None:
+        if not self._lacks(name):
+            return
+
+        def record_plan(submission: Submission) -> None:
+            address = contract_address(submission.sender, submission.nonce)
+            plan = Planned(submission.sender, submission.nonce, address, submission.tx_hash, args)
+            self._save(replace(self._state, planned={**self._state.planned, name: plan}))
+
+        creation = artifacts.load(name).creation_code(args)
+        receipt = self._sender.send(None, creation, before_broadcast=record_plan)
+        address = receipt.contract_address or contract_address(receipt.sender, self._state.planned[name].nonce)
+        self._confirm(name, address, args, receipt.tx_hash, receipt.block_number)
+        self._report(f"{name} deployed at {address} (block {receipt.block_number}, {receipt.gas_used} gas).")
+
+    def _confirm(self, name: str, address: str, args: tuple[Any, ...], tx_hash: str, block: int | None) -> None:
+        code = self._await_code(name, address)
+        require_artifact(name, address, code)
+        state = self._state.with_contract(name, Contract(address, tx_hash, block, args, code_hash(code)))
+        self._save(replace(state, token=address) if name == "TestUSDC" else state)
+
+    def _await_code(self, name: str, address: str) -> bytes:
+        # Behind one URL there may be several nodes, and not all have the block of the receipt yet.
+        until = time.monotonic() + _CODE_LAG_SECONDS
+        while True:
+            try:
+                return code_at(self._transport, address, name)
+            except NoCode:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(_POLL_SECONDS)
+
+    def _name_generation(self) -> None:
+        if not self._state.generation:
+            (version,) = self._ask_kernel("kernelVersion")
+            self._save(replace(self._state, generation=version))
+
+    def _approved(self) -> bool:
+        if self._lacks("ACTPKernel") or self._lacks("EscrowVault"):
+            return False
+        (approved,) = self._ask_kernel("approvedEscrowVaults", self._state.vault)
+        return bool(approved)
+
+    def _approve(self) -> None:
+        if self._approved():
+            return
+        if self._admin != self._sender.address:
+            self._report(f"Left to do for the admin {self._admin}: approveEscrowVault({self._state.vault}, true).")
+            return
+        data = artifacts.load("ACTPKernel").call_data("approveEscrowVault", [self._state.vault, True])
+        receipt = self._sender.send(self._state.kernel, data)
+        self._report(f"Vault approved (block {receipt.block_number}, {receipt.gas_used} gas).")
+
+    def _ask_kernel(self, function: str, *arguments: Any) -> tuple[Any, ...]:
+        kernel = artifacts.load("ACTPKernel")
+        call = {"to": self._state.kernel, "data": "0x" + kernel.call_data(function, arguments).hex()}
+        answer = self._transport.request("eth_call", [call, "latest"])
+        return kernel.decode_result(function, bytes.fromhex(answer[2:]))
+
+    def _save(self, state: Deployment) -> None:
+        self._book.put(state)
+        self._state = state
+
+
+def contract_address(deployer: str, nonce: int) -> str:
+    """Where the contract will be that `deployer` creates with this nonce."""
+    counted = nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
+    item = counted if 0 < nonce < 0x80 else bytes([0x80 + len(counted)]) + counted
+    payload = b"\x94" + bytes.fromhex(deployer[2:]) + item
+    return to_checksum("0x" + keccak(bytes([0xC0 + len(payload)]) + payload)[12:].hex())
+
+
+def _role(value: str | None, default: str, name: str) -> str:
+    return default if value is None else require_address(value, name)
+
+
+def _creation_gas(artifact: Artifact) -> int:
+    """An upper bound, from EIP-7623 (40 gas per byte that is not zero), EIP-3860 and the code deposit. An estimate by
+    the node is not possible before the contracts that the constructor calls are there.
+    """
+    code = artifact.bytecode
+    data = 40 * (len(code) - code.count(0)) + 10 * code.count(0)
+    words = 2 * ((len(code) + 31) // 32)
+    return 53_000 + data + words + 200 * len(artifact.deployed_bytecode) + _CONSTRUCTOR_GAS

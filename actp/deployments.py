@@ -1,0 +1,327 @@
+"""The address book: which contracts live on which chain, in `deployments/<chainId>.json`.
+
+Every book names the genesis block of its chain. A book of another run of a development chain is therefore never
+believed, though it has the same chain id. Chains that the package knows come with a read-only book; what is deployed
+from here goes to a writable folder: `ACTP_DEPLOYMENTS_DIR`, else the checkout's `deployments`, else `./deployments`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from actp import artifacts
+from actp.errors import ArtifactMismatch, ConfigError, InvalidInput, NoCode
+from actp.rpc import Transport
+from actp.units import keccak, require_address
+
+__all__ = [
+    "DEFAULT_NAME",
+    "G1_NAME",
+    "AddressBook",
+    "Contract",
+    "Deployment",
+    "Planned",
+    "code_at",
+    "code_hash",
+    "verify",
+    "writable_folder",
+]
+
+DEFAULT_NAME = "actp-escrow"
+"""The name of our own deployment where no other is given."""
+G1_NAME = "agirails-g1"
+"""The name of the live AGIRAILS contracts of generation G1."""
+FOLDER_VARIABLE = "ACTP_DEPLOYMENTS_DIR"
+
+_PACKAGED = Path(__file__).parent / "_data" / "deployments"
+_CHECKOUT = Path(__file__).parents[1] / "deployments"
+_DEVELOPMENT_CHAINS = frozenset({1337, 31337})
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One deployed contract. What is not known of a contract that others deployed is None."""
+
+    address: str
+    tx_hash: str | None = None
+    block: int | None = None
+    args: tuple[Any, ...] | None = None
+    code_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A deployment that was signed and is not known to be mined: where the contract will be if it is."""
+
+    deployer: str
+    nonce: int
+    address: str
+    tx_hash: str
+    args: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A kernel, its vault and its token. `generation` tells which kernel this is, such as "G1" or "actp-escrow/1"."""
+
+    name: str
+    generation: str
+    token: str | None = None
+    contracts: Mapping[str, Contract] = field(default_factory=dict)
+    planned: Mapping[str, Planned] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether kernel, vault and token are known."""
+        return self.token is not None and {"ACTPKernel", "EscrowVault"} <= set(self.contracts)
+
+    @property
+    def kernel(self) -> str:
+        """Address of the kernel. Raises ConfigError while it is not deployed."""
+        return self.address_of("ACTPKernel")
+
+    @property
+    def vault(self) -> str:
+        """Address of the vault. Raises ConfigError while it is not deployed."""
+        return self.address_of("EscrowVault")
+
+    def address_of(self, contract: str) -> str:
+        """Address of a contract by its name. Raises ConfigError if this deployment has none."""
+        if contract not in self.contracts:
+            raise ConfigError(
+                f"The deployment {self.name!r} has no {contract} yet.",
+                hint="Run scripts/deploy.py to complete it.",
+            )
+        return self.contracts[contract].address
+
+    def with_contract(self, name: str, contract: Contract) -> Deployment:
+        """This deployment with one more contract, which is then no longer planned."""
+        planned = {key: value for key, value in self.planned.items() if key != name}
+        return replace(self, contracts={**self.contracts, name: contract}, planned=planned)
+
+    def without(self, name: str) -> Deployment:
+        """This deployment without one contract and without a plan for it."""
+        contracts = {key: value for key, value in self.contracts.items() if key != name}
+        planned = {key: value for key, value in self.planned.items() if key != name}
+        return replace(self, contracts=contracts, planned=planned)
+
+
+class AddressBook:
+    """The deployments of one chain, which is known by its id and its genesis hash."""
+
+    def __init__(self, chain_id: int, genesis: str, *, folder: Path | None = None, in_memory: bool = False) -> None:
+        """`folder` is where it is written (see the module), nowhere with `in_memory`. Raises ConfigError."""
+        self.chain_id = chain_id
+        self.genesis = genesis
+        self.path = None if in_memory else (folder or writable_folder()) / f"{chain_id}.json"
+        self._deployments: dict[str, Deployment] = {}
+        self._load()
+
+    @property
+    def development(self) -> bool:
+        """Whether the chain id is one of those that every development chain on every machine uses."""
+        return self.chain_id in _DEVELOPMENT_CHAINS
+
+    def names(self) -> list[str]:
+        """Names of all deployments on this chain."""
+        return sorted(self._deployments)
+
+    def find(self, name: str = DEFAULT_NAME) -> Deployment | None:
+        """The deployment of this name, None if there is none."""
+        return self._deployments.get(name)
+
+    def get(self, name: str = DEFAULT_NAME) -> Deployment:
+        """The complete deployment of this name. Raises ConfigError if there is none."""
+        found = self.find(name)
+        if found is None or not found.complete:
+            known = ", ".join(self.names()) or "none"
+            state = "is not complete" if found else "does not exist"
+            raise ConfigError(
+                f"The deployment {name!r} on chain {self.chain_id} {state} (there are: {known}).",
+                code="not_deployed",
+                hint="Deploy the contracts with scripts/deploy.py, or name another deployment.",
+            )
+        return found
+
+    def put(self, deployment: Deployment) -> None:
+        """Adds or replaces a deployment and writes the book: after it returns, the file has the change and is whole."""
+        self._load()
+        self._deployments[deployment.name] = deployment
+        if self.path is not None:
+            content = {
+                "chainId": self.chain_id,
+                "genesis": self.genesis,
+                "deployments": {name: _to_json(self._deployments[name]) for name in self.names()},
+            }
+            _write_atomically(self.path, json.dumps(content, indent=2) + "\n")
+
+    def require_writable(self) -> None:
+        """Raises ConfigError if the file that would be written belongs to another chain of this id."""
+        if self.path is None or self.development or not self.path.is_file():
+            return
+        recorded = _read(self.path).get("genesis")
+        if recorded != self.genesis:
+            raise ConfigError(
+                f"{self.path} describes another chain {self.chain_id} (genesis {recorded}, not {self.genesis}).",
+                hint=f"Set {FOLDER_VARIABLE} to another folder for this chain.",
+            )
+
+    def _load(self) -> None:
+        files = [] if self.path is None else [_shipped_folder() / self.path.name, self.path]
+        for file in files:
+            if file.is_file():
+                self._deployments.update(self._parse(file))
+
+    def _parse(self, file: Path) -> dict[str, Deployment]:
+        content = _read(file)
+        if content.get("genesis") != self.genesis:
+            return {}
+        try:
+            if content["chainId"] != self.chain_id:
+                raise ConfigError(f"The address book {file} is of chain {content['chainId']}.", hint="Rename the file.")
+            return {name: _from_json(name, entry) for name, entry in content["deployments"].items()}
+        except (AttributeError, KeyError, TypeError, InvalidInput) as error:
+            raise ConfigError(f"The address book {file} is damaged: {error!r}.", hint="Repair or remove it.") from error
+
+
+def writable_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where address books are written: ACTP_DEPLOYMENTS_DIR, else the checkout's folder, else ./deployments."""
+    named = (os.environ if environ is None else environ).get(FOLDER_VARIABLE)
+    if named:
+        return Path(named)
+    return _CHECKOUT if _CHECKOUT.is_dir() else Path("deployments")
+
+
+def code_at(transport: Transport, address: str, name: str) -> bytes:
+    """The code of a contract. Raises NoCode if there is none."""
+    code = bytes.fromhex(transport.request("eth_getCode", [address, "latest"])[2:])
+    if not code:
+        raise NoCode(name, address)
+    return code
+
+
+def code_hash(code: bytes) -> str:
+    """How the address book identifies code: keccak-256 of the runtime code, immutables included."""
+    return "0x" + keccak(code).hex()
+
+
+def verify(transport: Transport, deployment: Deployment) -> None:
+    """Checks that every contract of a deployment is on the chain as recorded, and is of the version packaged here.
+
+    Raises NoCode or ArtifactMismatch. Contracts that others deployed are only checked for having code.
+    """
+    for name, contract in deployment.contracts.items():
+        code = code_at(transport, contract.address, name)
+        if contract.code_hash is None:
+            continue
+        if code_hash(code) != contract.code_hash:
+            raise ArtifactMismatch(
+                f"The code of {name} at {contract.address} is not the code that was deployed there.",
+                hint="The address book belongs to another chain, or was edited.",
+            )
+        require_artifact(name, contract.address, code)
+
+
+def require_artifact(name: str, address: str, code: bytes) -> None:
+    """Raises ArtifactMismatch unless `code` is the packaged contract of this name, whatever its immutables."""
+    if not artifacts.load(name).matches(code):
+        raise ArtifactMismatch(
+            f"{name} at {address} was deployed from another version of the contract than the one packaged here.",
+            hint="Use the package version that deployed it, or deploy this version under another name (--name).",
+        )
+
+
+def _shipped_folder() -> Path:
+    return _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"The address book {file} cannot be read: {error}.", hint="Repair or remove it.") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"The address book {file} is not a JSON object.", hint="Repair or remove it.")
+    return content
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files that only their owner may read; an address book is for everybody.
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _to_json(deployment: Deployment) -> dict[str, Any]:
+    planned = {
+        name: {
+            "deployer": plan.deployer,
+            "nonce": plan.nonce,
+            "address": plan.address,
+            "txHash": plan.tx_hash,
+            "args": plan.args,
+        }
+        for name, plan in deployment.planned.items()
+    }
+    return {
+        "generation": deployment.generation,
+        "token": deployment.token,
+        "contracts": {
+            name: {
+                "address": contract.address,
+                "txHash": contract.tx_hash,
+                "block": contract.block,
+                "args": contract.args,
+                "codeHash": contract.code_hash,
+            }
+            for name, contract in deployment.contracts.items()
+        },
+        **({"planned": planned} if planned else {}),
+    }
+
+
+def _from_json(name: str, entry: dict[str, Any]) -> Deployment:
+    contracts = {
+        key: Contract(
+            address=require_address(item["address"], key),
+            tx_hash=item["txHash"],
+            block=item["block"],
+            args=_arguments(item["args"]),
+            code_hash=item["codeHash"],
+        )
+        for key, item in entry["contracts"].items()
+    }
+    planned = {
+        key: Planned(
+            deployer=require_address(item["deployer"], "deployer"),
+            nonce=int(item["nonce"]),
+            address=require_address(item["address"], key),
+            tx_hash=item["txHash"],
+            args=_arguments(item["args"]) or (),
+        )
+        for key, item in entry.get("planned", {}).items()
+    }
+    token = None if entry["token"] is None else require_address(entry["token"], "token")
+    return Deployment(name, entry["generation"], token, contracts, planned)
+
+
+def _arguments(values: list[Any] | None) -> tuple[Any, ...] | None:
+    """Constructor arguments from JSON, in which a struct became a list."""
+    if values is None:
+        return None
+    return tuple(_arguments(value) if isinstance(value, list) else value for value in values)

@@ -1,0 +1,82 @@
+"""Reading what was mined, and why it failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actp import reverts
+from actp.engine.lanes import Submission
+from actp.errors import Reverted, RpcError
+from actp.rpc import Transport
+from actp.types import Log, Receipt
+from actp.units import to_checksum
+
+__all__ = ["fetch", "parse", "reason_for"]
+
+
+def fetch(transport: Transport, tx_hash: str) -> Receipt | None:
+    """The receipt of a mined eth transaction, None while there is none."""
+    answer = transport.request("eth_getTransactionReceipt", [tx_hash])
+    return None if answer is None or answer.get("blockNumber") is None else parse(answer)
+
+
+def parse(answer: dict[str, Any]) -> Receipt:
+    """A receipt from a node's JSON."""
+    return Receipt(
+        tx_hash=answer["transactionHash"],
+        succeeded=int(answer["status"], 16) == 1,
+        block_number=int(answer["blockNumber"], 16),
+        block_hash=answer["blockHash"],
+        sender=to_checksum(answer["from"]),
+        to=_address(answer.get("to")),
+        contract_address=_address(answer.get("contractAddress")),
+        gas_used=int(answer["gasUsed"], 16),
+        effective_gas_price=int(answer["effectiveGasPrice"], 16),
+        logs=tuple(_log(entry) for entry in answer["logs"]),
+    )
+
+
+def _address(value: str | None) -> str | None:
+    return to_checksum(value) if value else None
+
+
+def _log(entry: dict[str, Any]) -> Log:
+    return Log(
+        address=to_checksum(entry["address"]),
+        topics=tuple(entry["topics"]),
+        data=entry["data"],
+        block_number=int(entry["blockNumber"], 16),
+        block_hash=entry["blockHash"],
+        tx_hash=entry["transactionHash"],
+        log_index=int(entry["logIndex"], 16),
+    )
+
+
+def reason_for(transport: Transport, submission: Submission, receipt: Receipt) -> Reverted:
+    """Why a mined eth transaction failed, found by calling it again on the state around its block."""
+    fields = submission.fields
+    call = {
+        "from": submission.sender,
+        "value": hex(fields.value),
+        "data": "0x" + fields.data.hex(),
+        "gas": hex(fields.gas),
+        **({} if fields.to is None else {"to": fields.to}),
+    }
+    # The state after its block also holds what came before it in there; only if that no longer refuses, or is gone,
+    # does the state before the block tell.
+    for block in (receipt.block_number, receipt.block_number - 1):
+        try:
+            transport.request("eth_call", [call, hex(block)])
+        except RpcError as error:
+            found = reverts.from_error(error, outcome="reverted", tx_hash=receipt.tx_hash)
+            if found is not None:
+                return found
+    if receipt.gas_used >= fields.gas:
+        return Reverted(
+            "OutOfGas", {"gas": fields.gas}, outcome="reverted", tx_hash=receipt.tx_hash,
+            hint="Give it more gas, or leave the gas limit to the estimate.",
+        )  # fmt: skip
+    return Reverted(
+        "Unexplained", outcome="reverted", tx_hash=receipt.tx_hash,
+        message=f"The eth transaction {receipt.tx_hash} failed, and calling it again does not show why.",
+    )  # fmt: skip

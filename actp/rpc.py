@@ -1,0 +1,307 @@
+"""JSON-RPC: one small protocol for every way to reach a node, and HTTP as the usual one.
+
+Endpoint URLs carry keys, so no message, repr or traceback of this module shows more than scheme and host.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import requests
+
+from actp.errors import ConfigError, Outcome, RpcError, RpcUnavailable, WrongChain
+
+if TYPE_CHECKING:
+    from web3.providers.base import BaseProvider
+
+__all__ = [
+    "LIVE_GENESIS",
+    "HttpTransport",
+    "Transport",
+    "chain_id",
+    "genesis_hash",
+    "is_rate_limit",
+    "provider_for",
+    "redact_url",
+    "require_chain",
+]
+
+# -32016 is what Base's public endpoint says, -32005 what others do; 429 is HTTP's own number, which some put there.
+_RATE_LIMIT_CODES = frozenset({-32016, -32005, 429})
+
+LIVE_GENESIS: Mapping[int, str] = {84532: "0x0dcc9e089e30b90ddfc55be9a37dd15bc551aeee999d2e2b51414c54eaf934e4"}
+"""Hash of block 0 of the live chains by chain id, as Base's own node software pins it."""
+
+
+class Transport(Protocol):
+    """A way to a node. Must be safe to use from several threads."""
+
+    @property
+    def label(self) -> str:
+        """What to call the node in messages: never a secret."""
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        """The JSON-RPC result. Raises RpcError when the node answers with an error, RpcUnavailable when it does not."""
+
+
+def redact_url(url: str) -> str:
+    """Scheme, host and port of a URL. Path, query and user name are left out: they carry keys."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "<unreadable URL>"
+    if not parts.scheme or not host:
+        return "<unreadable URL>"
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}{f':{port}' if port else ''}"
+
+
+def is_rate_limit(error: RpcError) -> bool:
+    """Whether the node only asks to come back later, and has not looked at the request."""
+    return error.rpc_code in _RATE_LIMIT_CODES
+
+
+def chain_id(transport: Transport) -> int:
+    """The chain id that the node reports."""
+    return int(transport.request("eth_chainId", []), 16)
+
+
+def require_chain(transport: Transport, expected: int) -> None:
+    """Raises WrongChain unless the node serves chain `expected`."""
+    actual = chain_id(transport)
+    if actual != expected:
+        raise WrongChain(expected, actual, endpoint=transport.label)
+
+
+def genesis_hash(transport: Transport, chain: int) -> str:
+    """Hash of block 0 of chain `chain`: tells apart chains that share an id, as two runs of anvil do."""
+    try:
+        block = transport.request("eth_getBlockByNumber", ["0x0", False])
+    except RpcError:
+        if chain not in LIVE_GENESIS:
+            raise
+        block = None
+    if isinstance(block, dict):
+        return str(block["hash"])
+    if chain not in LIVE_GENESIS:
+        raise RpcUnavailable(f"The node {transport.label} does not serve block 0.", retryable=False)
+    # Public endpoints of live chains drop their oldest blocks; a development chain always has its first one.
+    return LIVE_GENESIS[chain]
+
+
+class _HidePaths(logging.Filter):
+    """Takes the paths of our endpoints out of what the HTTP library logs at level DEBUG."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paths: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple("/***" if arg in self.paths else arg for arg in record.args)
+        return True
+
+
+_hide_paths = _HidePaths()
+for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
+    logging.getLogger(_name).addFilter(_hide_paths)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    message: str
+    outcome: Outcome
+    retryable: bool
+    hint: str = ""
+    code: str | None = None
+
+
+class HttpTransport:
+    """JSON-RPC over HTTP(S) with keep-alive; may be shared by any number of threads.
+
+    `timeout` bounds connecting and every wait for bytes, in seconds. Redirects are not followed.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 20.0) -> None:
+        self.label = redact_url(url)
+        if urlsplit(url).scheme not in ("http", "https") or self.label.startswith("<"):
+            raise ConfigError("The RPC URL is not an http or https URL.", hint="Write it as https://host/path.")
+        self._url = url
+        _hide_paths.paths.add(requests.Request("POST", url).prepare().path_url)
+        self._timeout = timeout
+        self._ids = itertools.count(1)
+        # requests does not promise that a session may be shared between threads.
+        self._local = threading.local()
+
+    def __repr__(self) -> str:
+        return f"HttpTransport({self.label!r})"
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        """See Transport."""
+        body = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
+        result = self._result(self._post(body, sends=_sends(method)), method)
+        if isinstance(result, RpcError):
+            raise result
+        return result
+
+    def request_many(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+        """One JSON-RPC batch; the answers in the order of the calls, an RpcError object where a call failed.
+
+        Raises RpcUnavailable when the batch as a whole was not answered, RpcError when it was refused as a whole.
+        """
+        if not calls:
+            return []
+        bodies = [
+            {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params} for method, params in calls
+        ]
+        answer = self._post(bodies, sends=any(_sends(method) for method, _ in calls))
+        if isinstance(answer, dict):
+            refused = self._result(answer, "batch")
+            raise refused if isinstance(refused, RpcError) else self._not_json_rpc()
+        by_id = {item.get("id"): item for item in answer if isinstance(item, dict)}
+        return [self._result(by_id.get(body["id"]), str(body["method"])) for body in bodies]
+
+    def _post(self, body: Any, *, sends: bool) -> Any:
+        answer = self._exchange(body)
+        if isinstance(answer, _Failure):
+            # Raised here and not where it was caught: the causes, which a traceback shows, hold the URL.
+            raise RpcUnavailable(
+                answer.message,
+                code=answer.code,
+                hint=answer.hint,
+                retryable=answer.retryable,
+                outcome=answer.outcome if sends else "none",
+            )
+        return answer
+
+    def _exchange(self, body: Any) -> Any:
+        try:
+            response = self._session().post(
+                self._url,
+                data=json.dumps(body).encode(),
+                headers={"Content-Type": "application/json"},
+                timeout=self._timeout,
+                allow_redirects=False,
+            )
+        except (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError):
+            return self._no_answer("no connection", "not_sent")
+        except requests.exceptions.SSLError:
+            return self._no_answer("the encrypted connection failed", "unknown")
+        except requests.exceptions.ConnectionError as error:
+            refused = type(getattr(error.args[0] if error.args else None, "reason", None)).__name__
+            if refused in ("NewConnectionError", "NameResolutionError"):
+                return self._no_answer("no connection", "not_sent")
+            return self._no_answer("the connection broke", "unknown")
+        except requests.exceptions.Timeout:
+            return self._no_answer(f"no answer within {self._timeout:g} s", "unknown")
+        except requests.exceptions.RequestException as error:
+            return self._no_answer(type(error).__name__, "unknown")
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if isinstance(answer, (dict, list)) and (response.ok or _is_json_rpc(answer)):
+            return answer
+        return self._bad_status(response.status_code)
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+        return session
+
+    def _no_answer(self, why: str, outcome: Outcome) -> _Failure:
+        return _Failure(
+            f"The node {self.label} did not answer: {why}.", outcome, True, "Check the RPC URL and that the node runs."
+        )
+
+    def _bad_status(self, status: int) -> _Failure:
+        if status == 429:
+            return _Failure(
+                f"The node {self.label} answered HTTP 429: too many requests.",
+                "not_sent", True, "Send fewer requests, or use an endpoint of your own.", "rate_limited",
+            )  # fmt: skip
+        if 200 <= status < 300:
+            return _Failure(
+                f"The node {self.label} answered with something that is not JSON-RPC.",
+                "unknown", False, "Check that the URL is that of an Ethereum JSON-RPC endpoint.",
+            )  # fmt: skip
+        hint = "Check the key in the RPC URL." if status in (401, 403) else "Check the RPC URL."
+        return _Failure(f"The node {self.label} answered HTTP {status}.", "unknown", status >= 500, hint)
+
+    def _not_json_rpc(self) -> RpcUnavailable:
+        return RpcUnavailable(
+            f"The node {self.label} answered with something that is not JSON-RPC.", retryable=False, outcome="unknown"
+        )
+
+    def _result(self, answer: Any, method: str) -> Any:
+        if not isinstance(answer, dict):
+            raise self._not_json_rpc()
+        error = answer.get("error")
+        if error is not None:
+            return self._error(error, method)
+        if "result" not in answer:
+            raise self._not_json_rpc()
+        return answer["result"]
+
+    def _error(self, error: Any, method: str) -> RpcError:
+        if not isinstance(error, dict):
+            return RpcError(-32000, f"{method}: {self._scrub(str(error))}")
+        code = error.get("code")
+        number = code if isinstance(code, int) else -32000
+        message = self._scrub(str(error.get("message", "no message")))
+        return RpcError(number, message, error.get("data"), retryable=number in _RATE_LIMIT_CODES)
+
+    def _scrub(self, text: str) -> str:
+        # Providers quote the key, or the whole URL, in some of their own messages.
+        parts = urlsplit(self._url)
+        text = text.replace(self._url, self.label)
+        pieces = [*parts.path.split("/"), *parts.query.replace("&", "=").split("="), parts.password or ""]
+        for piece in pieces:
+            if len(piece) >= 8:
+                text = text.replace(piece, "***")
+        return text
+
+
+def _sends(method: str) -> bool:
+    return method.startswith("eth_send")
+
+
+def _is_json_rpc(answer: Any) -> bool:
+    return isinstance(answer, list) or "error" in answer or "result" in answer
+
+
+def provider_for(transport: Transport) -> BaseProvider:
+    """A web3 provider over any transport: `Web3(provider_for(transport))`.
+
+    The transport's RpcError and RpcUnavailable come through as they are, so one decoder serves web3's contract objects
+    and direct requests alike.
+    """
+    from web3.providers.base import BaseProvider as Base
+    from web3.types import RPCEndpoint, RPCResponse
+
+    class TransportProvider(Base):
+        def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+            return {"jsonrpc": "2.0", "id": 1, "result": transport.request(str(method), list(params))}
+
+        def is_connected(self, show_traceback: bool = False) -> bool:
+            try:
+                transport.request("web3_clientVersion", [])
+            except (RpcError, RpcUnavailable):
+                if show_traceback:
+                    raise
+                return False
+            return True
+
+        def __repr__(self) -> str:
+            return f"TransportProvider({transport.label!r})"
+
+    return TransportProvider()

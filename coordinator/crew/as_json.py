@@ -1,0 +1,41 @@
+"""A report as one JSON document: amounts in base units, times in unix seconds, ids and addresses in full."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from enum import Enum, IntEnum
+from typing import Any
+
+from coordinator.crew.records import Report
+
+__all__ = ["report_as_json"]
+
+
+def report_as_json(report: Report) -> str:
+    """The whole run. States and actions are names; what a step has nothing to say about is left out."""
+    opening = asdict(report.opening)
+    document = {
+        "ok": report.ok,
+        **opening,
+        "steps": [_without_nothing(asdict(step)) for step in report.steps],
+        "purchases": [asdict(line) for line in report.purchases],
+        "vault_checks": [{**asdict(line), "ok": line.ok} for line in report.vault_lines],
+        "balances": [{**asdict(line), "difference": line.difference} for line in report.balances],
+        "total_after": report.total_after,
+    }
+    return json.dumps(_named(document), indent=2, ensure_ascii=True)
+
+
+def _without_nothing(step: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in step.items() if value is not None and value != ""}
+
+
+def _named(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _named(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_named(item) for item in value]
+    if isinstance(value, IntEnum):
+        return value.name
+    return value.value if isinstance(value, Enum) else value

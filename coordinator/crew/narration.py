@@ -1,0 +1,228 @@
+"""Shows a run to a person while it happens: rich tables on a terminal, plain aligned ASCII everywhere else."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich.box import Box
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from actp.types import State
+from actp.units import format_usdc
+from coordinator.crew.records import Event, Moment, Opening, Report, Step, VaultLine
+from coordinator.crew.wording import (
+    aligned,
+    clock,
+    headline,
+    opening_lines,
+    sentence,
+    short_id,
+    vault_sentence,
+)
+
+__all__ = ["Narrator", "wants_plain"]
+
+_PLAIN_WIDTH = 80
+_MAX_WIDTH = 120
+_CLOCK_WIDTH, _STATE_WIDTH = 5, 11
+_STATE_STYLES = {
+    State.SETTLED: "green",
+    State.CANCELLED: "yellow",
+    State.DISPUTED: "red",
+}
+_FOLDED = ("For", "From", "Account")
+"""Columns whose texts may take more than one line; ids and amounts never do."""
+
+
+def wants_plain(stream: TextIO) -> bool:
+    """Whether text for this stream should have neither colours nor lines: no terminal, or the user said so."""
+    return not stream.isatty() or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
+class Narrator:
+    """Prints events as they come. Fixed widths keep the rows of all moments in line."""
+
+    def __init__(self, stream: TextIO, *, plain: bool) -> None:
+        self._plain = plain
+        self._stream = stream
+        self._console = _console(stream, plain=plain)
+        self._columns = Columns(0, 0)
+
+    def show(self, event: Event) -> None:
+        """Takes the next event of a run."""
+        match event:
+            case Opening():
+                self._columns = Columns.fitting(event)
+                self._print(
+                    Text(), Text(event.title, style="bold"), Text(), *(Text(line) for line in opening_lines(event))
+                )
+            case Moment():
+                self._print(Text(), Text(headline(event), style="bold cyan"))
+            case Step():
+                self._print(self._row(event))
+            case VaultLine():
+                indent = (0, 0, 0, _CLOCK_WIDTH + 2)
+                self._print(Padding(Text(vault_sentence(event), style="dim" if event.ok else "bold red"), indent))
+            case Report():
+                self._print(Text(), self._table_of_purchases(event), Text(), self._table_of_balances(event), Text())
+                self._print(*_verdict(event))
+
+    def _row(self, step: Step) -> Table:
+        table = Table(box=None, show_header=False, expand=True, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(width=_CLOCK_WIDTH)
+        table.add_column(width=self._columns.purchase)
+        table.add_column(ratio=1)
+        table.add_column(width=self._columns.amount)
+        table.add_column(width=_STATE_WIDTH)
+        table.add_row(
+            Text(clock(step.at), style="dim"),
+            Text(step.purchase_id or "", style="cyan"),
+            Text(sentence(step)),
+            Text() if step.amount is None else self._amount(step.amount),
+            _state(step.state),
+        )
+        return table
+
+    def _table_of_purchases(self, report: Report) -> Table:
+        table = self._table(
+            "What became of each purchase", "Purchase", "For", "From", "Amount>", "State", "Transaction"
+        )
+        for line in report.purchases:
+            table.add_row(
+                Text(line.purchase_id, style="cyan"),
+                Text(line.agent),
+                Text(line.provider),
+                self._amount(line.amount),
+                _state(line.state),
+                Text(short_id(line.transaction_id), style="dim"),
+            )
+        return table
+
+    def _table_of_balances(self, report: Report) -> Table:
+        table = self._table("Balances in USDC", "Account", "Before>", "Must be>", "Is>", "Check")
+        for line in report.balances:
+            right = line.difference == 0
+            table.add_row(
+                Text(line.account.name),
+                self._amount(line.before),
+                self._amount(line.expected),
+                self._amount(line.after),
+                Text("ok", style="green") if right else Text(_signed(line.difference), style="bold red"),
+            )
+        table.add_section()
+        lines = report.balances
+        totals = (sum(line.before for line in lines), sum(line.expected for line in lines), report.total_after)
+        table.add_row(
+            Text("All together", style="bold"),
+            *(self._amount(total, style="bold") for total in totals),
+            Text("ok", style="green")
+            if report.nothing_lost
+            else Text(_signed(report.total_after - report.opening.minted), style="bold red"),
+        )
+        return table
+
+    def _table(self, title: str, *headers: str) -> Table:
+        table = Table(
+            title=title,
+            title_justify="left",
+            title_style="bold",
+            header_style="" if self._plain else "dim",
+            box=_box("-") if self._plain else _box("\N{BOX DRAWINGS LIGHT HORIZONTAL}"),
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+        )
+        for header in headers:
+            amounts = header.endswith(">")
+            table.add_column(
+                header[:-1].rjust(self._columns.amount) if amounts else header, no_wrap=header not in _FOLDED
+            )
+        return table
+
+    def _amount(self, amount: int, style: str = "") -> Text:
+        # Padded by hand: rich strips what it justifies, and with it the places of decimals that are not written.
+        return Text(aligned(amount).rjust(self._columns.amount), style=style)
+
+    def _print(self, *parts: RenderableType) -> None:
+        with self._console.capture() as capture:
+            for part in parts:
+                self._console.print(part)
+        text = capture.get()
+        if self._plain:
+            # rich pads every cell to its column's width.
+            text = "".join(line.rstrip() + "\n" for line in text.splitlines())
+        self._stream.write(text)
+        self._stream.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Widths of the columns that depend on the scenario."""
+
+    purchase: int
+    amount: int
+
+    @classmethod
+    def fitting(cls, opening: Opening) -> Columns:
+        """Wide enough for every id, and for the largest amount that can occur."""
+        return cls(max(map(len, opening.purchase_ids)), len(aligned(opening.minted)))
+
+
+def _box(line: str) -> Box:
+    """Lines below the header and above the totals, and none elsewhere."""
+    blank, ruled = "    \n", f" {line * 2} \n"
+    return Box(blank * 2 + ruled + blank + ruled * 2 + blank * 2, ascii=line.isascii())
+
+
+def _console(stream: TextIO, *, plain: bool) -> Console:
+    if not plain:
+        console = Console(file=stream, highlight=False, markup=False, emoji=False, legacy_windows=False)
+        console.width = min(console.width, _MAX_WIDTH)
+        return console
+    width = min(Console(file=stream).width, _MAX_WIDTH) if stream.isatty() else _PLAIN_WIDTH
+    return Console(
+        file=stream, width=width, color_system=None, force_terminal=False, highlight=False, markup=False, emoji=False
+    )
+
+
+def _state(state: State | None) -> Text:
+    return Text() if state is None else Text(state.name, style=_STATE_STYLES.get(state, ""))
+
+
+def _signed(difference: int) -> str:
+    return f"{'+' if difference > 0 else ''}{format_usdc(difference)}"
+
+
+def _verdict(report: Report) -> list[Text]:
+    opening = report.opening
+    lines = [
+        _checked(
+            report.nothing_lost,
+            f"All balances together are what was minted: {format_usdc(opening.minted)} USDC.",
+            f"{format_usdc(opening.minted)} USDC were minted, and all balances together are "
+            f"{format_usdc(report.total_after)}.",
+        ),
+        _checked(
+            all(line.ok for line in report.vault_lines),
+            f"The vault held exactly what it owed at all {len(report.vault_lines)} times it was looked at.",
+            "The vault did not always hold what it owed; see above.",
+        ),
+    ]
+    wrong = [line for line in report.balances if line.difference]
+    return [
+        *lines,
+        _checked(
+            not wrong,
+            "Every balance is what the scenario says, to the last unit.",
+            "These balances are not what the scenario says: " + ", ".join(line.account.name for line in wrong) + ".",
+        ),
+    ]
+
+
+def _checked(right: bool, good: str, bad: str) -> Text:
+    return Text(f"ok     {good}", style="green") if right else Text(f"WRONG  {bad}", style="bold red")

@@ -1,0 +1,148 @@
+"""A chain of its own with the contracts and everybody who takes part in a scenario, each with a client and a key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from actp.binding import Binding, Session
+from actp.chain import EmbeddedChain, dev_accounts
+from actp.client import ACTPClient
+from actp.decoding import EventDecoder
+from actp.deploy import DeploymentPlan, deploy_contracts
+from actp.deployments import AddressBook
+from actp.engine import Sender
+from actp.networks import Endpoint
+from actp.rpc import genesis_hash
+from actp.signers import LocalSigner, Signer
+from actp.types import Network
+from actp.units import keccak
+from coordinator.crew.outcome import Rates
+from coordinator.crew.records import Account
+from coordinator.crew.scenario import Scenario
+
+__all__ = ["ISSUER_NAME", "Stage", "set_stage"]
+
+ISSUER_NAME = "The token's issuer"
+
+_GAS_MONEY = 100 * 10**18
+"""Wei for each account: gas is not what a scenario is about."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everybody who takes part. `providers` are clients by the ids of the scenario."""
+
+    endpoint: Endpoint
+    chain: EmbeddedChain
+    treasury: ACTPClient
+    providers: Mapping[str, ACTPClient]
+    bot: ACTPClient
+    arbiter: ACTPClient
+    fee_recipient: ACTPClient
+    issuer: Binding
+    accounts: tuple[Account, ...]
+
+    @property
+    def kernel_address(self) -> str:
+        return self.endpoint.deployment.kernel
+
+    @property
+    def vault_address(self) -> str:
+        return self.endpoint.deployment.vault
+
+    @property
+    def token_address(self) -> str:
+        return self.issuer.address
+
+    def name_of(self, address: str) -> str:
+        """Who has this address."""
+        return next(account.name for account in self.accounts if account.address == address)
+
+    def rates(self) -> Rates:
+        """The kernel's terms of today, which a purchase locks when it is ordered."""
+        kernel = Binding(self.issuer.session, "ACTPKernel", self.kernel_address)
+        return Rates(
+            fee_bps=kernel.read("platformFeeBps"),
+            min_fee=kernel.read("MIN_FEE"),
+            bond_bps=kernel.read("disputeBondBps"),
+            min_bond=kernel.read("MIN_DISPUTE_BOND"),
+        )
+
+    def block_list(self, account: str, *, blocked: bool) -> None:
+        """The token's issuer puts an account on its block-list, or takes it off."""
+        self.issuer.send("blacklist" if blocked else "unBlacklist", account)
+
+    def balance_of(self, account: str) -> int:
+        """Base units of USDC."""
+        return self.treasury.token.balance_of(account)
+
+    def now(self) -> int:
+        """The time of the newest block."""
+        return int(self.chain.request("eth_getBlockByNumber", ["latest", False])["timestamp"], 16)
+
+    def travel_to(self, at: int) -> None:
+        """Moves the chain's clock on, so that the next block is not older than `at`."""
+        self.chain.time_travel(max(0, at - self.chain.now()))
+
+
+def set_stage(scenario: Scenario) -> Stage:
+    """Starts a chain, deploys the contracts, and gives everybody what the scenario says. Takes a second or two."""
+    chain = EmbeddedChain()
+    genesis = genesis_hash(chain, chain.chain_id)
+    deployer = LocalSigner(dev_accounts()[0].private_key)
+    signers = {role: _signer(role) for role in ("treasury", "bot", "fee_recipient", "issuer")}
+    deployment = deploy_contracts(
+        Sender(chain, deployer, chain_id=chain.chain_id),
+        AddressBook(chain.chain_id, genesis, in_memory=True),
+        DeploymentPlan(fee_recipient=signers["fee_recipient"].address),
+    )
+    endpoint = Endpoint(chain, chain.chain_id, genesis, deployment, Network.LOCAL, chain)
+
+    def client(signer: Signer) -> ACTPClient:
+        chain.request("anvil_setBalance", [signer.address, hex(_GAS_MONEY)])
+        return ACTPClient(endpoint, signer)
+
+    arbiter = ACTPClient(endpoint, deployer)
+    token = arbiter.token.address
+
+    def as_token_authority(signer: Signer) -> Binding:
+        sender = Sender(chain, signer, chain_id=chain.chain_id)
+        return Binding(Session(chain, sender, EventDecoder({}), genesis=genesis), "TestUSDC", token)
+
+    chain.request("anvil_setBalance", [signers["issuer"].address, hex(_GAS_MONEY)])
+    as_token_authority(deployer).send("updateBlacklister", signers["issuer"].address)
+
+    treasury = client(signers["treasury"])
+    providers = {provider.id: client(_signer(f"provider {provider.id}")) for provider in scenario.providers}
+    bot, fee_recipient = client(signers["bot"]), client(signers["fee_recipient"])
+    for funding, owner in (
+        (scenario.treasury.funding, treasury),
+        *((provider.funding, providers[provider.id]) for provider in scenario.providers),
+    ):
+        if funding:
+            arbiter.token.mint(funding, owner.address)
+    return Stage(
+        endpoint=endpoint,
+        chain=chain,
+        treasury=treasury,
+        providers=providers,
+        bot=bot,
+        arbiter=arbiter,
+        fee_recipient=fee_recipient,
+        issuer=as_token_authority(signers["issuer"]),
+        accounts=(
+            Account(scenario.treasury.name, "treasury", treasury.address),
+            *(Account(one.name, "provider", providers[one.id].address) for one in scenario.providers),
+            Account("Settlement bot", "bot", bot.address),
+            Account("Arbiter", "arbiter", arbiter.address),
+            Account("Fee recipient", "fee_recipient", fee_recipient.address),
+            Account("Escrow vault", "vault", deployment.vault),
+        ),
+    )
+
+
+def _signer(role: str) -> Signer:
+    # Keys that everybody can work out are good enough for a chain that ends with this process, and with them
+    # transactions have the same ids in every run.
+    return LocalSigner(keccak(f"crew scenario: {role}".encode()))

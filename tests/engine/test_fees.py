@@ -1,0 +1,32 @@
+from actp.engine import fees
+
+GWEI = 10**9
+
+
+def history(base_fee, *tips):
+    return {"baseFeePerGas": [hex(1), hex(base_fee)], "reward": [[hex(tip)] for tip in tips]}
+
+
+def test_the_fee_covers_a_doubled_base_fee_and_the_median_tip():
+    offered = fees.from_history(history(10 * GWEI, 1 * GWEI, 2 * GWEI, 3 * GWEI))
+    assert (offered.base_fee, offered.tip, offered.max_fee) == (10 * GWEI, 2 * GWEI, 22 * GWEI)
+    assert offered.most_for(21_000) == 21_000 * 22 * GWEI
+
+
+def test_blocks_without_rewards_leave_the_smallest_tip():
+    for answer in (
+        {"baseFeePerGas": ["0x7"]},
+        {"baseFeePerGas": ["0x7"], "reward": None},
+        {"baseFeePerGas": ["0x7"], "reward": []},
+        {"baseFeePerGas": ["0x7"], "reward": [[]]},
+        history(7, 0, 0),
+    ):
+        assert fees.from_history(answer) == fees.Fees(14 + fees.MIN_TIP, fees.MIN_TIP, 7)
+
+
+def test_a_panic_does_not_set_the_tip():
+    assert fees.from_history(history(1, 500 * GWEI)).tip == fees.MAX_TIP
+
+
+def test_empty_blocks_do_not_pull_the_tip_down():
+    assert fees.from_history(history(1, 0, 0, 0, 2 * GWEI)).tip == 2 * GWEI
