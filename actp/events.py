@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from actp.decoding import Arguments, Event, EventDecoder
+from actp.engine.receipts import parse_log
 from actp.errors import ActpError, InvalidInput, RpcError, RpcUnavailable
 from actp.rpc import Transport, is_rate_limit
 from actp.types import Log
-from actp.units import require_bytes32, to_checksum
+from actp.units import require_bytes32
 
 __all__ = ["Arguments", "Cursor", "Event", "EventPage", "Events", "StaleCursor"]
 
@@ -176,7 +177,7 @@ class Events:
                     raise
                 refused, span = size, size // 2
                 continue
-            yield from map(_parse, answer)
+            yield from map(parse_log, answer)
             first = end + 1
             # Blocks are not equally full, so the next range may be longer again, below what was refused.
             span = min(span * 2, refused - 1) if refused is not None else span
@@ -188,15 +189,3 @@ class Events:
             "toBlock": hex(last),
             "topics": topics,
         }
-
-
-def _parse(entry: dict[str, Any]) -> Log:
-    return Log(
-        address=to_checksum(entry["address"]),
-        topics=tuple(entry["topics"]),
-        data=entry["data"],
-        block_number=int(entry["blockNumber"], 16),
-        block_hash=entry["blockHash"],
-        tx_hash=entry["transactionHash"],
-        log_index=int(entry["logIndex"], 16),
-    )

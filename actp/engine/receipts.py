@@ -11,7 +11,7 @@ from actp.rpc import Transport
 from actp.types import Log, Receipt
 from actp.units import to_checksum
 
-__all__ = ["fetch", "parse", "reason_for"]
+__all__ = ["fetch", "parse", "parse_log", "reason_for"]
 
 
 def fetch(transport: Transport, tx_hash: str) -> Receipt | None:
@@ -32,7 +32,7 @@ def parse(answer: dict[str, Any]) -> Receipt:
         contract_address=_address(answer.get("contractAddress")),
         gas_used=int(answer["gasUsed"], 16),
         effective_gas_price=int(answer["effectiveGasPrice"], 16),
-        logs=tuple(_log(entry) for entry in answer["logs"]),
+        logs=tuple(parse_log(entry) for entry in answer["logs"]),
     )
 
 
@@ -40,7 +40,8 @@ def _address(value: str | None) -> str | None:
     return to_checksum(value) if value else None
 
 
-def _log(entry: dict[str, Any]) -> Log:
+def parse_log(entry: dict[str, Any]) -> Log:
+    """A log from a node's JSON, of a receipt or of eth_getLogs."""
     return Log(
         address=to_checksum(entry["address"]),
         topics=tuple(entry["topics"]),

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -19,54 +14,12 @@ from actp import deployments
 from actp.chain import DevAccount
 from actp.cli import ExitCode, main
 from actp.errors import RpcUnavailable
-from actp.rpc import HttpTransport, genesis_hash
+from actp.rpc import genesis_hash
+from tests.chain.cli_process import actp_chain
 from tests.chain.support import latest, nonce, quantity, receipt_of, sign
 from tests.chain.test_anvil import is_running
 
 Accounts = tuple[DevAccount, ...]
-
-
-class Running:
-    """A started `actp chain`: what it printed, and a transport to it."""
-
-    def __init__(self, process: subprocess.Popen[str], output: list[str]) -> None:
-        self.process = process
-        self.output = output
-        self.url = self.value_of("RPC URL")
-        self.transport = HttpTransport(self.url)
-
-    def value_of(self, name: str) -> str:
-        return next(line for line in self.output if line.startswith(name))[len(name) :].strip()
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(15)
-
-
-@contextmanager
-def actp_chain(folder: Path, *arguments: str) -> Iterator[Running]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "actp.cli", "chain", "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "ACTP_DEPLOYMENTS_DIR": str(folder)},
-    )
-    try:
-        assert process.stdout is not None
-        yield Running(process, _introduction(process.stdout))
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _introduction(stdout: IO[str]) -> list[str]:
-    """What it prints before it serves; ends early if the process does."""
-    lines = []
-    for line in stdout:
-        lines.append(line.rstrip("\n"))
-        if line.startswith("Stop with"):
-            break
-    return lines
 
 
 def test_it_serves_the_contracts_under_the_addresses_that_it_prints_and_writes(

@@ -1,4 +1,4 @@
-"""Two processes on one served chain: one pays, the other delivers and settles."""
+"""Two processes on the chain that `actp chain` serves: one pays, the other delivers and settles."""
 
 from __future__ import annotations
 
@@ -11,14 +11,9 @@ from pathlib import Path
 import pytest
 
 from actp import ACTPClient, Network
-from actp.chain import EmbeddedChain, dev_accounts
-from actp.chain.server import ChainServer
-from actp.deploy import deploy_contracts
-from actp.deployments import AddressBook
-from actp.engine import Sender
-from actp.rpc import genesis_hash
-from actp.signers import LocalSigner
+from actp.chain import dev_accounts
 from actp.units import usdc
+from tests.chain.cli_process import Running, actp_chain
 from tests.client.support import state
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,15 +59,12 @@ print(client.balances().usdc)
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[EmbeddedChain, str]]:
-    """A chain of its own with the contracts on it, its URL, and its address book where every process looks."""
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """`actp chain` in a process of its own, with its address book where the other processes look."""
     monkeypatch.setenv("ACTP_DEPLOYMENTS_DIR", str(tmp_path))
     monkeypatch.delenv("ETH_RPC_URL", raising=False)
-    chain = EmbeddedChain()
-    book = AddressBook(chain.chain_id, genesis_hash(chain, chain.chain_id))
-    deploy_contracts(Sender(chain, LocalSigner(dev_accounts()[0].private_key), chain_id=chain.chain_id), book)
-    with ChainServer(chain) as server:
-        yield chain, server.url
+    with actp_chain(tmp_path) as running:
+        yield running
 
 
 def run(program: str, key: str, *arguments: str) -> subprocess.Popen[str]:
@@ -87,8 +79,8 @@ def run(program: str, key: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_one_process_pays_and_another_delivers_and_settles(served: tuple[EmbeddedChain, str]) -> None:
-    chain, url = served
+def test_one_process_pays_and_another_delivers_and_settles(served: Running) -> None:
+    url = served.url
     payer_account, provider_account, watcher_account = dev_accounts()[1:4]
     watcher = ACTPClient.create(network=Network.ANVIL, rpc_url=url, private_key=watcher_account.private_key)
     provider = run(PROVIDER, provider_account.private_key, url)
@@ -100,7 +92,7 @@ def test_one_process_pays_and_another_delivers_and_settles(served: tuple[Embedde
         assert provider.stdout is not None
         assert provider.stdout.readline().split() == ["delivered", tx_id]
         assert state(watcher, tx_id).name == "DELIVERED"
-        chain.time_travel(3_601)  # the window passes; from now on anybody may settle
+        served.transport.request("evm_increaseTime", [3_601])  # the window passes; from now on anybody may settle
         earned, errors = provider.communicate("settle\n", timeout=120)
         assert provider.returncode == 0, errors
     finally:
