@@ -24,6 +24,7 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
     uint256 public constant REFUND_GRACE = 7 days;
     uint256 public constant DISPUTE_TIMEOUT = 30 days;
     uint256 public constant CANCELLATION_NOTICE = 1 hours;
+    uint256 public constant CANCELLATION_VALIDITY = 1 days;
     /// @dev The requester's share of a dispute on which nobody rules.
     uint256 private constant TIMEOUT_REQUESTER_BPS = 5_000;
 
@@ -222,6 +223,10 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         uint256 effectiveAt = extras.cancellationAt();
         if (effectiveAt == 0) revert NoCancellationAnnounced(transactionId);
         if (block.timestamp < effectiveAt) revert NoticeRunning(effectiveAt, block.timestamp);
+        // An old announcement is no notice: it would let a requester wait for the work and then walk away.
+        if (block.timestamp > effectiveAt + CANCELLATION_VALIDITY) {
+            revert CancellationLapsed(effectiveAt + CANCELLATION_VALIDITY, block.timestamp);
+        }
 
         // After the deadline it is the provider who did not deliver: nothing is due to it.
         uint256 penalty = block.timestamp > progress.deadline()
@@ -252,10 +257,9 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         _move(transactionId, record, progress, State.SETTLED);
         emit DisputeTimedOut(transactionId, ruling.requesterAmount, ruling.providerAmount);
         uint256 net = _takeFee(transactionId, ruling.providerAmount, _ratesOf(_config, terms.recordId()).feeBps());
-        _payRuling(transactionId, record, progress, ruling, net);
         (HeldBond storage bond, HeldBond storage spare) = _bonds(record, extras);
-        _payBond(transactionId, bond, bond.poster);
         _creditBond(transactionId, spare);
+        _payRuling(transactionId, record, progress, ruling, net, bond, bond.poster);
     }
 
     /// @inheritdoc IACTPKernel
@@ -284,7 +288,9 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
     function anchorAttestation(bytes32 transactionId, bytes32 attestationUID) external {
         (Record storage record, Progress progress) = _load(transactionId);
         if (msg.sender != progress.provider() && msg.sender != record.terms.requester()) revert NotParty(msg.sender);
-        if (!progress.isDelivered()) revert WrongState(progress.state(), State.DELIVERED);
+        if (!progress.isDelivered() && progress.state() != State.SETTLED) {
+            revert WrongState(progress.state(), State.DELIVERED);
+        }
         bytes32 current = record.attestationUID;
         if (current != 0 || attestationUID == 0) revert AttestationRefused(current, attestationUID);
         record.attestationUID = attestationUID;
@@ -494,14 +500,14 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
             block.timestamp
         );
         uint256 net = _takeFee(transactionId, ruling.providerAmount, _ratesOf(_config, terms.recordId()).feeBps());
+        // Whoever posted the bond of a party that is right, or of a dispute that is called off, gets it back.
         address bondPayee = bond.poster;
-        if (newState == State.SETTLED) {
-            if (extras.isBondOwed()) net = _takeOwedBond(ruling, net, extras, _bondFor(terms, extras));
+        if (newState == State.SETTLED && extras.isByProvider() == ruling.providerAtFault) {
+            if (extras.isBondOwed()) net = _takeOwedBond(ruling, net, _bondFor(terms, extras));
             bondPayee = ruling.providerAtFault ? terms.requester() : progress.provider();
         }
-        _payBond(transactionId, bond, bondPayee);
         _creditBond(transactionId, spare);
-        _payRuling(transactionId, record, progress, ruling, net);
+        _payRuling(transactionId, record, progress, ruling, net, bond, bondPayee);
     }
 
     function _cancel(bytes32 transactionId, Record storage record, Progress progress) private {
@@ -517,33 +523,50 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
             if (block.timestamp <= dueAfter) revert RefundNotDue(dueAfter, block.timestamp);
         }
         Extras extras = record.extras;
+        uint256 remaining = terms.amount() - extras.released();
+        // Work that milestones have paid in full can only be settled, which anyone may do.
+        if (remaining == 0) revert InvalidTransition(state, State.CANCELLED);
         _move(transactionId, record, progress, State.CANCELLED);
         bytes32 escrowId = _escrowId(transactionId, record, extras);
-        _refundAndClose(transactionId, escrowId, terms.requester(), terms.amount() - extras.released());
+        _refundAndClose(transactionId, escrowId, terms.requester(), remaining);
     }
 
     // ---------------------------------------------------------------- money
 
-    /// @dev Pays the parts of an ended dispute; `net` is the provider's part after the fee.
+    /// @dev Pays the parts of an ended dispute and the bond of its initiator; `net` is the provider's part after the
+    ///      fee. A party gets its part and the bond in one push, so that a ruling on parties whom the token refuses
+    ///      stays payable.
     function _payRuling(
         bytes32 transactionId,
         Record storage record,
         Progress progress,
         Ruling memory ruling,
-        uint256 net
+        uint256 net,
+        HeldBond storage bond,
+        address bondPayee
     ) private {
         bytes32 escrowId = _escrowId(transactionId, record, record.extras);
+        address requester = record.terms.requester();
+        address provider = progress.provider();
+        uint256 bondAmount = _takeBond(transactionId, bond, bondPayee);
+        if (ruling.requesterAmount != 0) {
+            emit EscrowRefunded(transactionId, requester, ruling.requesterAmount, block.timestamp);
+        }
+        if (net != 0) emit EscrowReleased(transactionId, provider, net, block.timestamp);
+        if (bondPayee == requester) {
+            ruling.requesterAmount += bondAmount;
+        } else if (bondPayee == provider) {
+            net += bondAmount;
+        } else {
+            _pay(transactionId, escrowId, bondPayee, bondAmount);
+        }
+        _pay(transactionId, escrowId, requester, ruling.requesterAmount);
+        _pay(transactionId, escrowId, provider, net);
         if (ruling.mediatorAmount != 0) {
             emit EscrowMediatorPaid(transactionId, ruling.mediator, ruling.mediatorAmount, block.timestamp);
-            _pay(transactionId, escrowId, ruling.mediator, ruling.mediatorAmount);
         }
-        if (ruling.requesterAmount != 0) {
-            address requester = record.terms.requester();
-            emit EscrowRefunded(transactionId, requester, ruling.requesterAmount, block.timestamp);
-            _pay(transactionId, escrowId, requester, ruling.requesterAmount);
-        }
-        if (net != 0) emit EscrowReleased(transactionId, progress.provider(), net, block.timestamp);
-        _payAndClose(transactionId, escrowId, progress.provider(), net, _config.vault());
+        // The parties come first: a refused push needs gas in reserve, and the mediator is the least likely to be one.
+        _payAndClose(transactionId, escrowId, ruling.mediator, ruling.mediatorAmount, _config.vault());
     }
 
     function _refundAndClose(bytes32 transactionId, bytes32 escrowId, address requester, uint256 amount) private {
@@ -564,14 +587,13 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
     }
 
     /// @dev A bond that could not be posted and is lost comes out of its party's part of the escrow, as far as that
-    ///      goes. A party that wins owes nothing.
+    ///      goes.
     /// @return providerNet The provider's part after the fee and the bond.
-    function _takeOwedBond(Ruling memory ruling, uint256 net, Extras extras, uint256 bond)
+    function _takeOwedBond(Ruling memory ruling, uint256 net, uint256 bond)
         private
         pure
         returns (uint256 providerNet)
     {
-        if (extras.isByProvider() != ruling.providerAtFault) return net;
         if (ruling.providerAtFault) {
             if (bond > net) bond = net;
             ruling.requesterAmount += bond;

@@ -12,9 +12,9 @@ contract EscrowVault is IEscrowVault {
     using SafeERC20 for IERC20;
 
     /// @dev Gas that a token must have had before its refusal is believed. A transfer of USDC behind its proxy to a
-    ///      fresh account needs about 60,000; a caller who starves the push must fail as a whole, or anyone could turn
-    ///      a payment into a credit.
-    uint256 private constant PUSH_GAS = 90_000;
+    ///      fresh account needs less than 60,000; a caller who starves the push must fail as a whole, or anyone could
+    ///      turn a payment into a credit.
+    uint256 private constant PUSH_GAS = 70_000;
 
     IERC20 private immutable _token;
     address private immutable _kernel;

@@ -139,7 +139,8 @@ interface IACTPKernel {
     event BondPosted(bytes32 indexed transactionId, address indexed party, address indexed poster, uint256 amount);
     /// @notice The token would not move the bond, so the dispute stands and the bond is owed by its party.
     event BondOwed(bytes32 indexed transactionId, address indexed party, uint256 amount);
-    /// @notice A bond left the books: returned to its poster, or forfeited to the other party.
+    /// @notice A bond left the books: returned to its poster, or forfeited to the other party. It is paid together with
+    ///         what its payee gets of the escrow.
     event BondPaid(bytes32 indexed transactionId, address indexed recipient, uint256 amount);
     /// @notice The requester announced to walk away; effective at `effectiveAt` unless the provider starts before.
     event CancellationAnnounced(bytes32 indexed transactionId, uint256 effectiveAt);
@@ -222,6 +223,8 @@ interface IACTPKernel {
     error NoCancellationAnnounced(bytes32 transactionId);
     /// @notice The notice in which the provider may still start has not run out.
     error NoticeRunning(uint256 effectiveAt, uint256 timestamp);
+    /// @notice An announced cancellation has to be carried out in time, or announced again.
+    error CancellationLapsed(uint256 validUntil, uint256 timestamp);
     /// @notice A dispute can be closed without a ruling only after its time-out.
     error DisputeNotTimedOut(uint256 timesOutAfter, uint256 timestamp);
     /// @notice A rate is above its cap.
@@ -373,6 +376,9 @@ interface IACTPKernel {
 
     /// @notice Seconds between announcing an early cancellation and carrying it out.
     function CANCELLATION_NOTICE() external view returns (uint256);
+
+    /// @notice Seconds in which a cancellation that has become effective can be carried out.
+    function CANCELLATION_VALIDITY() external view returns (uint256);
 
     /// @notice The requester announces to walk away from a funded transaction that was not started.
     function announceCancellation(bytes32 transactionId) external;

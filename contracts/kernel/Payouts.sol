@@ -78,23 +78,19 @@ abstract contract Payouts is Governance {
         }
     }
 
-    /// @dev Pays a held bond to `payee`, if there is one.
-    function _payBond(bytes32 transactionId, HeldBond storage bond, address payee) internal {
-        uint256 amount = bond.amount;
-        if (amount == 0) return;
+    /// @dev Takes a held bond off the books, for `payee` to be paid.
+    function _takeBond(bytes32 transactionId, HeldBond storage bond, address payee) internal returns (uint256 amount) {
+        amount = bond.amount;
+        if (amount == 0) return 0;
         bond.amount = 0;
         emit BondPaid(transactionId, payee, amount);
-        _pay(transactionId, transactionId, payee, amount);
     }
 
     /// @dev Owes a bond that was posted ahead and not needed to its poster. It is not pushed, so that bonds that
     ///      strangers post cannot make a settlement dear.
     function _creditBond(bytes32 transactionId, HeldBond storage bond) internal {
-        uint256 amount = bond.amount;
-        if (amount == 0) return;
-        bond.amount = 0;
-        emit BondPaid(transactionId, bond.poster, amount);
-        _credit(transactionId, bond.poster, amount);
+        uint256 amount = _takeBond(transactionId, bond, bond.poster);
+        if (amount != 0) _credit(transactionId, bond.poster, amount);
     }
 
     /// @dev Holds a bond that `msg.sender` pays for `party`.
