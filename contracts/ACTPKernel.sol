@@ -354,10 +354,10 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         view
         returns (Bond memory requesterBond, Bond memory providerBond, uint256 owed)
     {
-        (Record storage record,) = _load(transactionId);
+        (Record storage record, Progress progress) = _load(transactionId);
         requesterBond = Bond(record.requesterBond.poster, record.requesterBond.amount);
         providerBond = Bond(record.providerBond.poster, record.providerBond.amount);
-        if (record.extras.isBondOwed()) owed = _bondFor(record.terms, record.extras);
+        if (progress.state() == State.DISPUTED && record.extras.isBondOwed()) owed = _bondFor(record.terms, record.extras);
     }
 
     /// @inheritdoc IACTPKernel

@@ -15,13 +15,15 @@ from actp.chain import dev_accounts
 
 if TYPE_CHECKING:
     from actp.chain import EmbeddedChain
+    from actp.engine import Sender
 
 HELP = "Serve a development chain on 127.0.0.1, with the contracts deployed, until it is stopped."
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LIVENESS_SECONDS = 0.5
+_GIFT_USDC = 10_000_000_000
+"""Base units of TestUSDC that each development account gets."""
 _KEY_WARNING = """\
-Accounts with 10,000 ETH each.
 THESE ARE WELL-KNOWN DEVELOPMENT KEYS: NEVER USE THEM ON A LIVE NETWORK. Whatever is sent there is stolen at once."""
 
 
@@ -91,7 +93,9 @@ def _stop_event() -> Iterator[threading.Event]:
 
 def _introduce(url: str, arguments: argparse.Namespace) -> None:
     deployed = [] if arguments.no_deploy else _deploy(url, arguments.chain_id)
-    lines = [f"RPC URL       {url}", f"Chain id      {arguments.chain_id}", *deployed, "", _KEY_WARNING]
+    wealth = "10,000 ETH" if arguments.no_deploy else "10,000 ETH and 10,000 test USDC"
+    lines = [f"RPC URL       {url}", f"Chain id      {arguments.chain_id}", *deployed, ""]
+    lines += [f"Accounts with {wealth} each.", _KEY_WARNING]
     lines += [f"{account.address}  {account.private_key}" for account in dev_accounts()]
     print("\n".join([*lines, "", "Stop with Ctrl-C."]), flush=True)
 
@@ -108,8 +112,21 @@ def _deploy(url: str, chain_id: int) -> list[str]:
     book = AddressBook(chain_id, genesis_hash(transport, chain_id))
     sender = Sender(transport, LocalSigner(dev_accounts()[0].private_key), chain_id=chain_id)
     deployment = deploy_contracts(sender, book, report=lambda line: print(line, file=sys.stderr))
+    _mint(sender, deployment.contracts["TestUSDC"].address)
     lines = [f"{name:<13} {contract.address}" for name, contract in deployment.contracts.items()]
-    return [*lines, f"Address book  {book.path}"]
+    return [*lines, f"Address book  {'' if book.path is None else book.path.resolve()}"]
+
+
+def _mint(sender: Sender, token: str) -> None:
+    """Test USDC for every development account, in as few blocks as the chain takes for it."""
+    from actp import artifacts
+
+    test_usdc = artifacts.load("TestUSDC")
+    minted = [
+        sender.submit(token, test_usdc.call_data("mint", (account.address, _GIFT_USDC))) for account in dev_accounts()
+    ]
+    for submission in minted:
+        sender.wait(submission)
 
 
 def _seconds(text: str) -> int:

@@ -18,13 +18,14 @@ from tests.client.support import state
 
 ROOT = Path(__file__).resolve().parents[2]
 PRICE = usdc(25)
+GIFT = usdc(10_000)
+"""What each development account has when `actp chain` starts."""
 
 PAYER = """
 import os, sys
 from actp import ACTPClient, Network, State
 
 client = ACTPClient.create(network=Network.ANVIL, rpc_url=sys.argv[1], private_key=os.environ["PRIVATE_KEY"])
-client.token.mint(25_000_000)
 tx_id = client.kernel.create_transaction(
     requester=client.address, provider=sys.argv[2], amount=25_000_000, deadline=client.now() + 3600,
     dispute_window=3600, metadata="a dataset",
@@ -100,6 +101,6 @@ def test_one_process_pays_and_another_delivers_and_settles(served: Running) -> N
             provider.kill()
             provider.communicate()
     assert state(watcher, tx_id).name == "SETTLED"
-    assert int(earned) == PRICE - usdc("0.25")
-    assert watcher.token.balance_of(payer_account.address) == 0
+    assert int(earned) == GIFT + PRICE - usdc("0.25")
+    assert watcher.token.balance_of(payer_account.address) == GIFT - PRICE
     assert payer_account.private_key[2:] not in errors
