@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from actp.errors import UnknownTransaction as UnknownTransaction
     from actp.errors import UnsupportedByKernel as UnsupportedByKernel
     from actp.errors import WrongChain as WrongChain
+    from actp.events import StaleCursor as StaleCursor
     from actp.signers import LocalSigner as LocalSigner
     from actp.signers import Signer as Signer
+    from actp.token import MissingAllowance as MissingAllowance
     from actp.types import Network as Network
     from actp.types import Receipt as Receipt
     from actp.types import State as State
@@ -55,7 +57,9 @@ _HOMES = {
         "UnsupportedByKernel",
         "WrongChain",
     ),
+    "actp.events": ("StaleCursor",),
     "actp.signers": ("LocalSigner", "Signer"),
+    "actp.token": ("MissingAllowance",),
     "actp.types": ("Network", "Receipt", "State", "Transaction"),
     "actp.units": ("format_usdc", "usdc"),
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from actp import artifacts, reverts
 from actp.decoding import Event, EventDecoder
 from actp.engine import Sender
-from actp.errors import NoCode, RpcError
+from actp.errors import ActpError, NoCode, RpcError
 from actp.rpc import Transport, provider_for
 from actp.types import Receipt
 
@@ -121,12 +121,23 @@ class Binding:
             raise self._typed(error) from error
 
     def send(self, function: str, *arguments: Any) -> TxResult:
-        """Sends a call and waits until it is mined and has succeeded. See `actp.engine.Sender.send` for the errors."""
+        """Sends a call and waits until it is mined and has succeeded. See `actp.engine.Sender.send` for the errors;
+        ActpError if it was mined without doing anything.
+        """
         return self.session.result(self.send_raw(function, *arguments))
 
     def send_raw(self, function: str, *arguments: Any) -> Receipt:
         """As `send`, with the receipt as it is."""
-        return self.session.sender.send(self.address, self._data(function, arguments))
+        receipt = self.session.sender.send(self.address, self._data(function, arguments))
+        # Whatever changes something in these contracts emits an event; a call to an address without code succeeds too.
+        if not any(log.address == self.address for log in receipt.logs):
+            raise ActpError(
+                f"The eth transaction {receipt.tx_hash} is mined and did nothing: it has no event of the {self.name} "
+                f"at {self.address}.",
+                code="no_effect",
+                hint="Check that the contract is still there: a development chain may have been set back before it.",
+            )
+        return receipt
 
     def _view(self, function: str) -> Contract:
         # Preparing a contract takes web3 as long as all of its ABI is, so each view gets a contract of its own.

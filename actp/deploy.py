@@ -1,8 +1,8 @@
 """Puts token, kernel and vault on a chain, so that it can be interrupted anywhere and run again.
 
-Before each eth transaction is handed over, the address book gets its nonce and the address that follows from it; after
-it is confirmed, it gets the contract. A run that finds a plan looks at the chain before it sends anything, and one that
-finds everything in place sends nothing.
+Before each eth transaction is handed over, the address book gets its bytes, its nonce and the address that follows from
+it; after it is confirmed, it gets the contract. A run that finds a plan brings these very bytes home before it signs
+others, unless something else has used their nonce, and a run that finds everything in place sends nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +25,18 @@ from actp.deployments import (
     require_artifact,
 )
 from actp.engine import Sender, Submission, lookup, receipts
-from actp.errors import ArtifactMismatch, ConfigError, InsufficientFunds, NoCode, OutcomeUnknown
+from actp.errors import (
+    ArtifactMismatch,
+    ConfigError,
+    InsufficientFunds,
+    InvalidInput,
+    NoCode,
+    OutcomeUnknown,
+    RpcError,
+    RpcUnavailable,
+)
 from actp.rpc import require_chain
+from actp.types import Receipt
 from actp.units import ZERO_ADDRESS, keccak, require_address, to_checksum
 
 __all__ = ["Deployer", "DeploymentPlan", "Economics", "Forecast", "Step", "contract_address", "deploy_contracts"]
@@ -34,18 +44,40 @@ __all__ = ["Deployer", "DeploymentPlan", "Economics", "Forecast", "Step", "contr
 _CALL_GAS = 150_000
 _CONSTRUCTOR_GAS = 400_000
 _CODE_LAG_SECONDS = 20.0
+_MINING_SECONDS = 120.0
 _POLL_SECONDS = 0.5
+
+
+_HIGHEST = {
+    "platform_fee_bps": 500,
+    "requester_penalty_bps": 5_000,
+    "dispute_bond_bps": 2_000,
+    "min_fee": 10**15,
+    "min_dispute_bond": 10**15,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Economics:
-    """The kernel's economic numbers: rates in basis points, minima in base units. Zero minima are allowed."""
+    """The kernel's economic numbers: rates in basis points, minima in base units. Zero minima are allowed.
+
+    Raises InvalidInput for what the kernel's constructor would refuse, before anything is paid for.
+    """
 
     platform_fee_bps: int = 100
     requester_penalty_bps: int = 500
     dispute_bond_bps: int = 500
     min_fee: int = 50_000
     min_dispute_bond: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        for name, highest in _HIGHEST.items():
+            value = getattr(self, name)
+            if not 0 <= value <= highest:
+                raise InvalidInput(
+                    f"{name} is {value}, and the kernel takes 0 to {highest}.",
+                    hint=f"Choose another value (--{name.replace('_', '-')}).",
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +162,8 @@ class Deployer:
 
     def forecast(self) -> Forecast:
         """The steps that are left and what they cost at most. Sends nothing, but completes the book from the chain."""
-        for name in self._contract_names():
-            self._recover(name)
+        for name, planned in self._state.planned.items():
+            self._take_home(name, self._receipt_of(planned))
         missing = [name for name in self._contract_names() if self._lacks(name)]
         steps = [Step(name, _creation_gas(artifacts.load(name))) for name in missing]
         if self._admin == self._sender.address and not self._approved():
@@ -176,6 +208,8 @@ class Deployer:
             # Development chains are set back to snapshots.
             for name in [name for name, contract in state.contracts.items() if not self._has_code(contract.address)]:
                 state = state.without(name)
+            for name in [name for name, planned in state.planned.items() if planned.nonce > self._count(planned)]:
+                state = state.without(name)
         if state is None or not (state.contracts or state.planned):
             return Deployment(self._plan.name, "", self._token)
         own_token = "TestUSDC" in {*state.contracts, *state.planned}
@@ -198,59 +232,96 @@ class Deployer:
             hint="Give the same options as then, or another name (--name) for a deployment of its own.",
         )
 
-    def _recover(self, name: str) -> None:
-        """Looks on the chain for a contract that was signed for by a run that was interrupted."""
-        planned = self._state.planned.get(name)
-        if planned is None:
+    def _receipt_of(self, planned: Planned) -> Receipt | None:
+        found = (receipts.fetch(self._transport, tx_hash) for tx_hash in planned.tx_hashes)
+        return next((receipt for receipt in found if receipt is not None), None)
+
+    def _take_home(self, name: str, receipt: Receipt | None) -> None:
+        """Confirms a contract that was signed for by a run that was interrupted, if its creation is mined."""
+        if receipt is None or not receipt.succeeded:
             return
-        handed_over = self._sender.find_open(planned.tx_hash)
-        if handed_over is not None:
-            self._sender.wait(handed_over)
-        elif not self._has_code(planned.address) and lookup.is_known(self._transport, planned.tx_hash):
-            self._await_mined(planned)
-        receipt = receipts.fetch(self._transport, planned.tx_hash)
-        if not (receipt is not None and receipt.succeeded) and not self._has_code(planned.address):
-            # Never mined, or it failed: the nonce is free again, or was used for something else.
-            self._save(self._state.without(name))
-            return
-        block = None if receipt is None else receipt.block_number
-        self._confirm(name, planned.address, planned.args, planned.tx_hash, block)
+        planned = self._state.planned[name]
+        self._confirm(name, planned.address, planned.args, receipt)
         self._report(f"{name} found at {planned.address}, where an interrupted run has put it.")
 
     def _has_code(self, address: str) -> bool:
         return bool(self._transport.request("eth_getCode", [address, "latest"]) != "0x")
 
-    def _await_mined(self, planned: Planned) -> None:
-        until = time.monotonic() + 120
-        while receipts.fetch(self._transport, planned.tx_hash) is None:
+    def _count(self, planned: Planned) -> int:
+        return int(self._transport.request("eth_getTransactionCount", [planned.deployer, "pending"]), 16)
+
+    def _bring_home(self, planned: Planned) -> Receipt | None:
+        """The receipt of what was signed for a plan; None once its nonce was used for something else.
+
+        That there is code at the address proves nothing: another run may have used the nonce.
+        """
+        for tx_hash in planned.tx_hashes:
+            handed_over = self._sender.find_open(tx_hash)
+            if handed_over is not None:
+                return self._sender.wait(handed_over)
+        until = time.monotonic() + _MINING_SECONDS
+        answer = ""
+        while True:
+            receipt = self._receipt_of(planned)
+            if receipt is not None:
+                return receipt
+            user = lookup.who_used(self._transport, planned.deployer, planned.nonce)
+            if user is not None and user not in planned.tx_hashes:
+                return None
             if time.monotonic() > until:
-                raise OutcomeUnknown(
-                    f"The eth transaction {planned.tx_hash} of an earlier run is still waiting to be mined.",
-                    tx_hashes=[planned.tx_hash],
-                    nonce=planned.nonce,
-                    hint="Run this again when it is mined, or replace it with a higher fee.",
-                )
+                break
+            # A plan that was dropped could still be mined later, next to the one that took its place.
+            answer = self._broadcast(planned.signed[-1])
             time.sleep(_POLL_SECONDS)
+        if user is None and self._count(planned) > planned.nonce:
+            return None  # by something that was mined too long ago to be found
+        raise OutcomeUnknown(
+            f"What an earlier run signed with nonce {planned.nonce} of {planned.deployer} is not mined.{answer}",
+            tx_hashes=planned.tx_hashes,
+            nonce=planned.nonce,
+            hint="Run this again later, or use this nonce of the account for something else first.",
+        )
+
+    def _broadcast(self, raw: str) -> str:
+        """Hands signed bytes over again and returns what the node has against it, which decides nothing."""
+        try:
+            self._transport.request("eth_sendRawTransaction", [raw])
+        except (RpcError, RpcUnavailable) as error:
+            return f" The node's last answer: {error.message}"
+        return ""
 
     def _deploy(self, name: str, args: tuple[Any, ...]) -> None:
         if not self._lacks(name):
             return
+        planned = self._state.planned.get(name)
+        if planned is not None:
+            self._take_home(name, self._bring_home(planned))
+            if not self._lacks(name):
+                return
+            self._save(self._state.without(name))
 
         def record_plan(submission: Submission) -> None:
-            address = contract_address(submission.sender, submission.nonce)
-            plan = Planned(submission.sender, submission.nonce, address, submission.tx_hash, args)
-            self._save(replace(self._state, planned={**self._state.planned, name: plan}))
+            self._plan_creation(name, submission, args)
 
         creation = artifacts.load(name).creation_code(args)
         receipt = self._sender.send(None, creation, before_broadcast=record_plan)
-        address = receipt.contract_address or contract_address(receipt.sender, self._state.planned[name].nonce)
-        self._confirm(name, address, args, receipt.tx_hash, receipt.block_number)
+        address = self._state.planned[name].address
+        self._confirm(name, address, args, receipt)
         self._report(f"{name} deployed at {address} (block {receipt.block_number}, {receipt.gas_used} gas).")
 
-    def _confirm(self, name: str, address: str, args: tuple[Any, ...], tx_hash: str, block: int | None) -> None:
+    def _plan_creation(self, name: str, submission: Submission, args: tuple[Any, ...]) -> None:
+        address = contract_address(submission.sender, submission.nonce)
+        before = self._state.planned.get(name)
+        signed = before.signed if before is not None and before.address == address else ()
+        raw = "0x" + submission.raw.hex()
+        plan = Planned(submission.sender, submission.nonce, address, args, (*signed, raw))
+        self._save(replace(self._state, planned={**self._state.planned, name: plan}))
+
+    def _confirm(self, name: str, address: str, args: tuple[Any, ...], receipt: Receipt) -> None:
         code = self._await_code(name, address)
         require_artifact(name, address, code)
-        state = self._state.with_contract(name, Contract(address, tx_hash, block, args, code_hash(code)))
+        contract = Contract(address, receipt.tx_hash, receipt.block_number, args, code_hash(code))
+        state = self._state.with_contract(name, contract)
         self._save(replace(state, token=address) if name == "TestUSDC" else state)
 
     def _await_code(self, name: str, address: str) -> bytes:

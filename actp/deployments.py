@@ -10,15 +10,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from actp import artifacts
-from actp.errors import ArtifactMismatch, ConfigError, InvalidInput, NoCode
+from actp import artifacts, reverts
+from actp.errors import ArtifactMismatch, ConfigError, NoCode, RpcError
 from actp.rpc import Transport
-from actp.units import keccak, require_address
+from actp.units import keccak, require_address, shown, to_checksum
 
 __all__ = [
     "DEFAULT_NAME",
@@ -41,6 +42,7 @@ FOLDER_VARIABLE = "ACTP_DEPLOYMENTS_DIR"
 
 _PACKAGED = Path(__file__).parent / "_data" / "deployments"
 _CHECKOUT = Path(__file__).parents[1] / "deployments"
+_KEYS = frozenset({"chainId", "genesis", "deployments"})
 _DEVELOPMENT_CHAINS = frozenset({1337, 31337})
 
 
@@ -57,13 +59,22 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A deployment that was signed and is not known to be mined: where the contract will be if it is."""
+    """A deployment that was signed and is not known to be mined: where the contract will be if it is.
+
+    `signed` are all eth transactions that were signed for this nonce, as 0x hex, the newest last. At most one of them
+    can ever be mined.
+    """
 
     deployer: str
     nonce: int
     address: str
-    tx_hash: str
     args: tuple[Any, ...]
+    signed: tuple[str, ...]
+
+    @property
+    def tx_hashes(self) -> tuple[str, ...]:
+        """Hashes of `signed`."""
+        return tuple("0x" + keccak(bytes.fromhex(raw[2:])).hex() for raw in self.signed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +131,10 @@ class AddressBook:
         self.chain_id = chain_id
         self.genesis = genesis
         self.path = None if in_memory else (folder or writable_folder()) / f"{chain_id}.json"
-        self._deployments: dict[str, Deployment] = {}
-        self._load()
+        shipped = None if in_memory else _shipped_folder() / f"{chain_id}.json"
+        # In a checkout the shipped book is the writable one.
+        self._shipped = {} if shipped is None or shipped == self.path else self._parse(shipped)
+        self._own = {} if self.path is None else self._parse(self.path)
 
     @property
     def development(self) -> bool:
@@ -130,11 +143,12 @@ class AddressBook:
 
     def names(self) -> list[str]:
         """Names of all deployments on this chain."""
-        return sorted(self._deployments)
+        return sorted({*self._shipped, *self._own})
 
     def find(self, name: str = DEFAULT_NAME) -> Deployment | None:
         """The deployment of this name, None if there is none."""
-        return self._deployments.get(name)
+        # A file in the working directory must not lend the name of a known deployment to other contracts.
+        return self._shipped.get(name) or self._own.get(name)
 
     def get(self, name: str = DEFAULT_NAME) -> Deployment:
         """The complete deployment of this name. Raises ConfigError if there is none."""
@@ -143,50 +157,65 @@ class AddressBook:
             known = ", ".join(self.names()) or "none"
             state = "is not complete" if found else "does not exist"
             raise ConfigError(
-                f"The deployment {name!r} on chain {self.chain_id} {state} (there are: {known}).",
+                f"The deployment {shown(name)} on chain {self.chain_id} {state} (there are: {known}).",
                 code="not_deployed",
                 hint="Deploy the contracts with scripts/deploy.py, or name another deployment.",
             )
         return found
 
     def put(self, deployment: Deployment) -> None:
-        """Adds or replaces a deployment and writes the book: after it returns, the file has the change and is whole."""
-        self._load()
-        self._deployments[deployment.name] = deployment
-        if self.path is not None:
+        """Adds or replaces a deployment and writes the book: after it returns, the file has the change and is whole.
+
+        Several threads and processes may do so. Raises ConfigError for the name of a shipped deployment, and if the
+        file belongs to something else.
+        """
+        if deployment.name in self._shipped:
+            raise ConfigError(
+                f"The deployment {deployment.name!r} on chain {self.chain_id} comes with this package.",
+                hint="Choose another name (--name).",
+            )
+        if self.path is None:
+            self._own[deployment.name] = deployment
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(self.path.parent):
+            self.require_writable()
+            self._own = {**self._parse(self.path), deployment.name: deployment}
             content = {
                 "chainId": self.chain_id,
                 "genesis": self.genesis,
-                "deployments": {name: _to_json(self._deployments[name]) for name in self.names()},
+                "deployments": {name: _to_json(self._own[name]) for name in sorted(self._own)},
             }
             _write_atomically(self.path, json.dumps(content, indent=2) + "\n")
 
     def require_writable(self) -> None:
-        """Raises ConfigError if the file that would be written belongs to another chain of this id."""
-        if self.path is None or self.development or not self.path.is_file():
+        """Raises ConfigError if the file that would be written is no address book, or one of another chain of this id
+        (unless it is of an earlier run of a development chain, which is replaced).
+        """
+        if self.path is None or not self.path.is_file():
             return
-        recorded = _read(self.path).get("genesis")
-        if recorded != self.genesis:
+        content = _read(self.path)
+        if any(key not in content for key in _KEYS):
+            raise ConfigError(
+                f"{self.path} is not an address book of this package.",
+                hint=f"Move it, or set {FOLDER_VARIABLE} to another folder.",
+            )
+        recorded = content["genesis"]
+        if recorded != self.genesis and not self.development:
             raise ConfigError(
                 f"{self.path} describes another chain {self.chain_id} (genesis {recorded}, not {self.genesis}).",
                 hint=f"Set {FOLDER_VARIABLE} to another folder for this chain.",
             )
 
-    def _load(self) -> None:
-        files = [] if self.path is None else [_shipped_folder() / self.path.name, self.path]
-        for file in files:
-            if file.is_file():
-                self._deployments.update(self._parse(file))
-
     def _parse(self, file: Path) -> dict[str, Deployment]:
-        content = _read(file)
+        content = _read(file) if file.is_file() else {}
         if content.get("genesis") != self.genesis:
             return {}
         try:
             if content["chainId"] != self.chain_id:
                 raise ConfigError(f"The address book {file} is of chain {content['chainId']}.", hint="Rename the file.")
             return {name: _from_json(name, entry) for name, entry in content["deployments"].items()}
-        except (AttributeError, KeyError, TypeError, InvalidInput) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"The address book {file} is damaged: {error!r}.", hint="Repair or remove it.") from error
 
 
@@ -212,9 +241,10 @@ def code_hash(code: bytes) -> str:
 
 
 def verify(transport: Transport, deployment: Deployment) -> None:
-    """Checks that every contract of a deployment is on the chain as recorded, and is of the version packaged here.
+    """Checks that every contract of a deployment is on the chain as recorded, is of the version packaged here, and that
+    kernel, vault and token belong together.
 
-    Raises NoCode or ArtifactMismatch. Contracts that others deployed are only checked for having code.
+    Raises NoCode or ArtifactMismatch. Of contracts that others deployed the version is not checked.
     """
     for name, contract in deployment.contracts.items():
         code = code_at(transport, contract.address, name)
@@ -226,6 +256,40 @@ def verify(transport: Transport, deployment: Deployment) -> None:
                 hint="The address book belongs to another chain, or was edited.",
             )
         require_artifact(name, contract.address, code)
+    _require_wiring(transport, deployment)
+
+
+def _require_wiring(transport: Transport, deployment: Deployment) -> None:
+    """Kernel, vault and token must know each other, as far as their generation tells."""
+    kernel, vault = (deployment.contracts.get(name) for name in ("ACTPKernel", "EscrowVault"))
+    expected = (
+        ("ACTPKernel", kernel, "USDC", deployment.token),
+        ("EscrowVault", vault, "token", deployment.token),
+        ("EscrowVault", vault, "kernel", None if kernel is None else kernel.address),
+    )
+    for name, contract, view, wanted in expected:
+        if contract is None or wanted is None:
+            continue
+        actual = _address_in(transport, name, contract.address, view)
+        if actual is not None and actual != wanted:
+            raise ArtifactMismatch(
+                f"{view}() of {name} at {contract.address} is {actual}, and the address book says {wanted}.",
+                hint="The address book mixes contracts of several deployments, or was edited.",
+            )
+
+
+def _address_in(transport: Transport, name: str, address: str, view: str) -> str | None:
+    """What a view without arguments returns, None if the contract has no such view."""
+    artifact = artifacts.load(name)
+    call = {"to": address, "data": "0x" + artifact.call_data(view).hex()}
+    try:
+        answer = transport.request("eth_call", [call, "latest"])
+    except RpcError as error:
+        if reverts.from_error(error) is None:
+            raise
+        return None
+    data = bytes.fromhex(answer[2:])
+    return to_checksum("0x" + data[12:].hex()) if len(data) == 32 else None
 
 
 def require_artifact(name: str, address: str, code: bytes) -> None:
@@ -251,8 +315,21 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps other writers out, in this process and others, and puts on disk what was renamed in the folder."""
+    import fcntl  # not on every platform, and readers do not need it
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -273,8 +350,8 @@ def _to_json(deployment: Deployment) -> dict[str, Any]:
             "deployer": plan.deployer,
             "nonce": plan.nonce,
             "address": plan.address,
-            "txHash": plan.tx_hash,
             "args": plan.args,
+            "signed": plan.signed,
         }
         for name, plan in deployment.planned.items()
     }
@@ -311,8 +388,8 @@ def _from_json(name: str, entry: dict[str, Any]) -> Deployment:
             deployer=require_address(item["deployer"], "deployer"),
             nonce=int(item["nonce"]),
             address=require_address(item["address"], key),
-            tx_hash=item["txHash"],
             args=_arguments(item["args"]) or (),
+            signed=tuple(str(raw) for raw in item["signed"]),
         )
         for key, item in entry.get("planned", {}).items()
     }

@@ -8,10 +8,12 @@
     |- InvalidInput           an argument that can be refused without asking the chain (also a ValueError)
     |- RpcError               the node answered, with an error
     |- RpcUnavailable         the node did not answer
-    |- InsufficientFunds      an account holds, or has approved, less than the call needs
+    |- InsufficientFunds      an account holds less than the call needs
+    |  `- MissingAllowance    ... or has approved less (in actp.token)
     |- UnsupportedByKernel    the kernel is of a generation that lacks the call
     |- UnknownTransaction     the kernel has no transaction of this id
     |- Reverted               a contract refused the call, with its decoded error
+    |- StaleCursor            the events that a cursor stands for are no longer part of the chain (in actp.events)
     |- SendError              the node refused the eth transaction, which was therefore not sent
     `- OutcomeUnknown         the eth transaction may or may not have been mined: look before you send again
 
@@ -150,7 +152,8 @@ class RpcUnavailable(ActpError):
     """The node did not answer, or not with JSON-RPC. Retryable unless the endpoint itself is wrong.
 
     If the request was to send an eth transaction, `outcome` is `not_sent` when the node certainly did not take it and
-    `unknown` else. `code` is `rate_limited` for HTTP 429.
+    `unknown` else. `code` is `rate_limited` for HTTP 429,
+    `timeout` when the node took too long, `too_large` for HTTP 413.
     """
 
     default_code = "rpc_unavailable"

@@ -7,6 +7,7 @@ cursor = page.cursor                # store it together with what was derived fr
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,16 @@ from typing import Any
 from actp.decoding import Arguments, Event, EventDecoder
 from actp.engine.receipts import parse_log
 from actp.errors import ActpError, InvalidInput, RpcError, RpcUnavailable
-from actp.rpc import Transport, is_rate_limit
+from actp.rpc import Transport, is_rate_limit, wants_smaller_range
 from actp.types import Log
-from actp.units import require_bytes32
+from actp.units import require_bytes32, shown
 
 __all__ = ["Arguments", "Cursor", "Event", "EventPage", "Events", "StaleCursor"]
 
 _ATTEMPTS = 5
+_PAUSE_SECONDS = 0.2
+_NEWEST_BLOCKS = 8
+"""How many blocks the nodes behind one endpoint may be apart: these are read by hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,9 @@ class Cursor:
         """The cursor that `str` wrote. Raises InvalidInput."""
         block, _, block_hash = text.partition(":")
         if not (block.isascii() and block.isdigit()):
-            raise InvalidInput(f"{text!r} is not a cursor.", hint="A cursor is a block number, a colon and its hash.")
+            raise InvalidInput(
+                f"{shown(text)} is not a cursor.", hint="A cursor is a block number, a colon and its hash."
+            )
         return cls(int(block), require_bytes32(block_hash, "the cursor's block hash"))
 
 
@@ -77,8 +83,15 @@ class StaleCursor(ActpError):
         self.actual_hash = actual_hash
 
 
-class _Reorganised(Exception):
-    """The chain changed while it was being read."""
+class _NotYet(Exception):
+    """The node cannot be read consistently just now; the argument says what it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    number: int
+    hash: str
+    parent_hash: str
 
 
 class Events:
@@ -101,8 +114,9 @@ class Events:
         """Events of the blocks after `cursor` (None: since the deployment) up to the newest one, and a new cursor.
 
         `names` and `transaction_id` choose; `confirmations` leaves out that many of the newest blocks; `max_blocks`
-        bounds what one call reads. Ranges that the node refuses are halved until it answers. If the node is behind the
-        cursor, the page is empty and the cursor stays: a stale endpoint never moves it back.
+        bounds what one call reads. Ranges that the node refuses are halved until it answers, and the newest blocks are
+        read one by one, by hash. If the node is behind the cursor, the page is empty and the cursor stays: a stale
+        endpoint never moves it back.
         Raises StaleCursor, InvalidInput, RpcError, RpcUnavailable.
         """
         after = Cursor.parse(cursor) if isinstance(cursor, str) else cursor
@@ -111,14 +125,16 @@ class Events:
                 f"confirmations must be 0 or more ({confirmations}), max_blocks 1 or more ({max_blocks})."
             )
         topics = self._topics(names, transaction_id)
-        for _ in range(_ATTEMPTS):
+        reason = ""
+        for attempt in range(_ATTEMPTS):
+            time.sleep(_PAUSE_SECONDS * attempt)
             try:
                 return self._read(after, topics, confirmations, max_blocks)
-            except _Reorganised:
-                continue
+            except _NotYet as error:
+                reason = str(error)
         raise RpcUnavailable(
-            f"{self._transport.label} changed its newest blocks in each of {_ATTEMPTS} attempts to read them.",
-            hint="Read with confirmations=1 or more.",
+            f"{self._transport.label} {reason} in each of {_ATTEMPTS} attempts to read its events.",
+            hint="Read with confirmations=1 or more, or from an endpoint with one node behind it.",
             outcome="none",
         )
 
@@ -137,7 +153,8 @@ class Events:
 
     def _read(self, after: Cursor | None, topics: list[Any], confirmations: int, max_blocks: int | None) -> EventPage:
         first = self._start if after is None else after.block + 1
-        last = int(self._transport.request("eth_blockNumber", []), 16) - confirmations
+        head = int(self._transport.request("eth_blockNumber", []), 16)
+        last = head - confirmations
         if max_blocks is not None:
             last = min(last, first + max_blocks - 1)
         if after is None:
@@ -145,22 +162,45 @@ class Events:
             last = max(last, first - 1, 0)
         elif last < after.block:
             return EventPage((), after)
-        end = self._cursor_at(last)
+        end = self._block(last)
         if after is not None:
-            now = self._cursor_at(after.block)
-            if now != after:
-                raise StaleCursor(after, now.block_hash)
-        logs = sorted(self._logs(first, last, topics), key=lambda log: (log.block_number, log.log_index))
+            now = self._block(after.block)
+            if now.hash != after.block_hash:
+                raise StaleCursor(after, now.hash)
+        newest = max(first, head - _NEWEST_BLOCKS + 1)
+        logs = [*self._logs_by_hash(end, newest, topics), *self._logs(first, min(last, newest - 1), topics)]
+        logs.sort(key=lambda log: (log.block_number, log.log_index))
         # If the last block is still the same, so is every block below it: the whole page is of one chain.
-        if self._cursor_at(last) != end:
-            raise _Reorganised
-        return EventPage(self._decoder.decode_all(logs), end)
+        if self._block(last) != end:
+            raise _NotYet("changed its newest blocks")
+        return EventPage(self._decoder.decode_all(logs), Cursor(end.number, end.hash))
 
-    def _cursor_at(self, block: int) -> Cursor:
-        found = self._transport.request("eth_getBlockByNumber", [hex(block), False])
+    def _block(self, which: int | str) -> _Block:
+        by_number = isinstance(which, int)
+        method = "eth_getBlockByNumber" if by_number else "eth_getBlockByHash"
+        found = self._transport.request(method, [hex(which) if isinstance(which, int) else which, False])
         if found is None:
-            raise _Reorganised
-        return Cursor(block, str(found["hash"]))
+            raise _NotYet(f"did not have block {which}, which it had named")
+        return _Block(int(found["number"], 16), str(found["hash"]), str(found["parentHash"]))
+
+    def _logs_by_hash(self, newest: _Block, first: int, topics: list[Any]) -> Iterator[Log]:
+        """Logs of the blocks from `newest` down to `first`. A node that has not got a block yet refuses its hash,
+        where it would answer for a range as if there were nothing in that block.
+        """
+        block = newest
+        while block.number >= first:
+            try:
+                answer = self._transport.request("eth_getLogs", [{**self._filter(topics), "blockHash": block.hash}])
+            except RpcError as error:
+                if is_rate_limit(error):
+                    raise
+                raise _NotYet(f"did not serve the logs of block {block.number} ({error.message})") from error
+            if answer is None:
+                raise _NotYet(f"did not have block {block.number}, which it had named")
+            yield from map(parse_log, answer)
+            if block.number == first:
+                return
+            block = self._block(block.parent_hash)
 
     def _logs(self, first: int, last: int, topics: list[Any]) -> Iterator[Log]:
         """Logs of a range, asked for in as few calls as the node allows."""
@@ -168,12 +208,13 @@ class Events:
         span = last - first + 1
         while first <= last:
             end = min(last, first + span - 1)
+            bounds = {"fromBlock": hex(first), "toBlock": hex(end)}
             try:
-                answer = self._transport.request("eth_getLogs", [self._filter(first, end, topics)])
-            except RpcError as error:
+                answer = self._transport.request("eth_getLogs", [{**self._filter(topics), **bounds}])
+            except (RpcError, RpcUnavailable) as error:
                 size = end - first + 1
                 # A node that is busy, or that cannot even serve one block, is not asking for a smaller range.
-                if size == 1 or is_rate_limit(error):
+                if size == 1 or not wants_smaller_range(error):
                     raise
                 refused, span = size, size // 2
                 continue
@@ -182,10 +223,5 @@ class Events:
             # Blocks are not equally full, so the next range may be longer again, below what was refused.
             span = min(span * 2, refused - 1) if refused is not None else span
 
-    def _filter(self, first: int, last: int, topics: list[Any]) -> dict[str, Any]:
-        return {
-            "address": list(self._decoder.addresses),
-            "fromBlock": hex(first),
-            "toBlock": hex(last),
-            "topics": topics,
-        }
+    def _filter(self, topics: list[Any]) -> dict[str, Any]:
+        return {"address": list(self._decoder.addresses), "topics": topics}

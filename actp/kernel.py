@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from actp.binding import Session, TxResult
-from actp.errors import ActpError, InvalidInput, Reverted
+from actp.errors import ActpError, InvalidInput
 from actp.kernel_views import Generation, KernelViews
 from actp.proofs import free_bytes, quote_proof, ruling_proof, window_proof
 from actp.terms import check_terms, require_seconds
 from actp.token import Token
 from actp.types import State, Transaction
-from actp.units import require_address, require_base_units, require_bytes32
+from actp.units import require_address, require_base_units, require_bytes32, shown
 
 __all__ = ["Kernel"]
 
@@ -102,20 +102,14 @@ class Kernel(KernelViews):
         """
         escrow = require_bytes32(transaction_id if escrow_id is None else escrow_id, "escrow_id")
         payee = self._vault if vault is None else require_address(vault, "vault")
-        try:
+        with self._token.explaining(payee, lambda: self.get_transaction(transaction_id).amount):
             return self._send("linkEscrow", transaction_id, payee, bytes.fromhex(escrow[2:]))
-        except Reverted as error:
-            if error.outcome != "not_sent":
-                raise
-            raise self._token.explain(error, payee, self.get_transaction(transaction_id).amount) from error
 
     def simulate_link(self, transaction_id: str) -> None:
         """Raises Reverted with what `link_escrow` would be refused for, and UnknownTransaction."""
         own = self._id(transaction_id)
-        try:
+        with self._explaining(transaction_id):
             self._binding.simulate("linkEscrow", own, self._vault, own)
-        except Reverted as error:
-            raise self._explained(error, transaction_id) from error
 
     # ---------------------------------------------------------------- the provider's work
 
@@ -133,11 +127,16 @@ class Kernel(KernelViews):
         return self._transition(transaction_id, State.DELIVERED, window_proof(window_seconds))
 
     def release_milestone(self, transaction_id: str, amount: int) -> TxResult:
-        """The requester pays a part of the escrow (base units) to the provider while the work is in progress."""
+        """The requester pays a part of the escrow (base units) to the provider while the work is in progress.
+
+        On kernels of ours a transaction whose milestones paid out all of the escrow can only be settled from then on.
+        """
         return self._send("releaseMilestone", transaction_id, require_base_units(amount))
 
     def anchor_attestation(self, transaction_id: str, attestation_uid: str | bytes) -> TxResult:
-        """A party attaches the UID of an attestation (bytes32) to a delivered transaction, once."""
+        """A party attaches the UID of an attestation (bytes32) to a transaction, once: delivered, disputed or settled,
+        on kernels of ours also settled without a delivery.
+        """
         uid = require_bytes32(attestation_uid, "attestation_uid")
         return self._send("anchorAttestation", transaction_id, bytes.fromhex(uid[2:]))
 
@@ -149,17 +148,21 @@ class Kernel(KernelViews):
 
     def cancel(self, transaction_id: str) -> TxResult:
         """Ends a transaction and refunds what it holds: before funding by the requester; then by the provider at any
-        time, by the requester after the deadline, by anyone after the grace that follows it.
+        time, by the requester after the deadline, by anyone after the grace that follows it. On kernels of ours not
+        once milestones have paid out all of it: then it can only be settled.
         """
         return self._transition(transaction_id, State.CANCELLED)
 
     def announce_cancellation(self, transaction_id: str) -> TxResult:
-        """The requester announces to walk away; the provider may still start during the notice."""
+        """The requester announces to walk away; the provider may still start during the notice.
+
+        The announcement lapses if it is not carried out within a day of the end of the notice; then it takes another.
+        """
         self._require("announce_cancellation")
         return self._send("announceCancellation", transaction_id)
 
     def cancel_early(self, transaction_id: str) -> TxResult:
-        """The requester walks away after the notice, and pays the penalty."""
+        """The requester walks away after the notice, within a day of its end, and pays the penalty."""
         self._require("cancel_early")
         return self._send("cancelEarly", transaction_id)
 
@@ -177,7 +180,11 @@ class Kernel(KernelViews):
         return self._paying(bond, "transitionState", transaction_id, State.DISPUTED.value, proof)
 
     def post_bond(self, transaction_id: str, party: str | None = None) -> TxResult:
-        """Posts the dispute bond for a party, whoever pays: ahead of its dispute, or when it is owed."""
+        """Posts the dispute bond for a party, whoever pays: ahead of its dispute, or when it is owed.
+
+        If the party turns out to be right the bond goes back to its poster. One that somebody else posted ahead and
+        that is not needed becomes the poster's credit, see `withdraw_credit`.
+        """
         self._require("post_bond")
         account = self._session.address if party is None else require_address(party, "party")
         return self._paying(self.required_bond(transaction_id), "postBond", transaction_id, account)
@@ -198,7 +205,9 @@ class Kernel(KernelViews):
         `provider_at_fault` counts as the provider's fault, as in every generation: its bond goes to the requester.
         """
         if outcome not in (State.SETTLED, State.CANCELLED):
-            raise InvalidInput(f"A dispute cannot end as {outcome!r}.", hint="Use State.SETTLED or State.CANCELLED.")
+            raise InvalidInput(
+                f"A dispute cannot end as {shown(outcome)}.", hint="Use State.SETTLED or State.CANCELLED."
+            )
         proof = ruling_proof(requester_amount, provider_amount, provider_at_fault, mediator, mediator_amount)
         return self._transition(transaction_id, outcome, proof)
 
@@ -212,7 +221,7 @@ class Kernel(KernelViews):
     def transition_state(self, transaction_id: str, new_state: State, proof: str | bytes = "0x") -> TxResult:
         """Takes a transaction to `new_state` with a proof of one's own (bytes or 0x hex); see the verbs above."""
         if not isinstance(new_state, State):
-            raise InvalidInput(f"{new_state!r} is not a State.", hint="Use State.DELIVERED and the like.")
+            raise InvalidInput(f"{shown(new_state)} is not a State.", hint="Use State.DELIVERED and the like.")
         if new_state in (State.INITIATED, State.COMMITTED):
             raise InvalidInput(
                 f"No transition leads to {new_state.name}.",
@@ -221,7 +230,9 @@ class Kernel(KernelViews):
         return self._transition(transaction_id, new_state, free_bytes(proof))
 
     def withdraw_credit(self, payee: str | None = None) -> TxResult:
-        """Pays a credit to its owner (this account by default); anyone may ask for it."""
+        """Pays a credit to its owner (this account by default); anyone may ask for it. Credits are payments that the
+        token refused to move, and bonds that were posted ahead and not needed.
+        """
         self._require("withdraw_credit")
         account = self._session.address if payee is None else require_address(payee, "payee")
         return self._binding.send("withdrawCredit", account)
@@ -238,26 +249,22 @@ class Kernel(KernelViews):
 
     def _send(self, function: str, transaction_id: str, *arguments: Any) -> TxResult:
         own = self._id(transaction_id)
-        try:
+        with self._explaining(transaction_id):
             return self._binding.send(function, own, *arguments)
-        except Reverted as error:
-            raise self._explained(error, transaction_id) from error
 
     def _paying(self, bond: int, function: str, transaction_id: str, *arguments: Any) -> TxResult:
         if not bond:
             return self._send(function, transaction_id, *arguments)
 
         def attempt() -> None:
-            try:
+            with self._explaining(transaction_id):
                 self._binding.simulate(function, self._id(transaction_id), *arguments)
-            except Reverted as error:
-                raise self._explained(error, transaction_id) from error
 
-        with self._token.spending(self._vault, bond, attempt) as prior:
-            try:
-                return self._send(function, transaction_id, *arguments).after(prior)
-            except Reverted as error:
-                raise self._token.explain(error, self._vault, bond) from error
+        def send() -> TxResult:
+            with self._token.explaining(self._vault, lambda: bond):
+                return self._send(function, transaction_id, *arguments)
+
+        return self._token.spend(self._vault, bond, attempt, send)
 
     def _bond_due(self, record: Transaction, account: str) -> int:
         """What the account has to pay if it disputes now."""

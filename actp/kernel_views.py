@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from typing import Any
 
 from actp.binding import Binding, Session, hex32
-from actp.errors import ActpError, Reverted, UnknownTransaction, UnsupportedByKernel
+from actp.errors import Reverted, UnknownTransaction, UnsupportedByKernel
 from actp.terms import Limits
 from actp.types import State, Transaction
 from actp.units import require_address, require_bytes32
@@ -88,7 +90,9 @@ class KernelViews:
         return Transaction(*values)
 
     def credits(self, account: str | None = None) -> int:
-        """Base units that an account is owed because the token refused a payment."""
+        """Base units that an account is owed: payments that the token refused, and bonds that were posted ahead and not
+        needed.
+        """
         self._require("credits")
         return int(
             self._binding.read("credits", self._session.address if account is None else require_address(account))
@@ -114,7 +118,9 @@ class KernelViews:
         return max(share, int(self._binding.read("MIN_DISPUTE_BOND")))
 
     def cancellation_effective_at(self, transaction_id: str) -> int:
-        """When an announced cancellation can be carried out (unix seconds), 0 if none was announced."""
+        """When an announced cancellation can be carried out (unix seconds), 0 if none was announced. From then on it is
+        valid for one day.
+        """
         self._require("cancellation_effective_at")
         return int(self._read("cancellationEffectiveAt", transaction_id))
 
@@ -133,21 +139,27 @@ class KernelViews:
     # ---------------------------------------------------------------- internals
 
     def _read(self, function: str, transaction_id: str) -> Any:
-        try:
+        with self._explaining(transaction_id):
             return self._binding.read(function, self._id(transaction_id))
-        except Reverted as error:
-            raise self._explained(error, transaction_id) from error
 
-    def _explained(self, error: Reverted, transaction_id: str) -> ActpError:
-        if error.name == "UnknownTransaction":
-            return self._unknown(transaction_id)
+    @contextmanager
+    def _explaining(self, transaction_id: str) -> Iterator[None]:
+        """Around a call about one transaction: if the kernel has none of this id, that is the error."""
+        try:
+            yield
+        except Reverted as error:
+            if not self._says_unknown(error, transaction_id):
+                raise
+            raise self._unknown(transaction_id) from error
+
+    def _says_unknown(self, error: Reverted, transaction_id: str) -> bool:
         if self.generation is Generation.G1 and error.outcome == "not_sent":
             # Kernels of G1 have no error of their own for it.
             try:
                 self.get_transaction(transaction_id)
-            except UnknownTransaction as unknown:
-                return unknown
-        return error
+            except UnknownTransaction:
+                return True
+        return error.name == "UnknownTransaction"
 
     def _unknown(self, transaction_id: str) -> UnknownTransaction:
         return UnknownTransaction(

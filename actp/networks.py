@@ -18,7 +18,7 @@ from actp.rpc import HttpTransport, Transport, genesis_hash, require_chain
 from actp.signers import LocalSigner
 from actp.token import Token
 from actp.types import Network
-from actp.units import usdc
+from actp.units import shown, usdc
 
 if TYPE_CHECKING:
     from actp.chain import EmbeddedChain
@@ -89,15 +89,15 @@ def connect(
 
 
 def _check(transport: Transport, deployment: Deployment) -> None:
-    verify(transport, deployment)
     if deployment.token is not None and "TestUSDC" not in deployment.contracts:
         code_at(transport, deployment.token, "the token")
+    verify(transport, deployment)
 
 
 def _not_deployed(book: AddressBook, name: str, network: Network | None) -> ConfigError:
     where = "" if network is None else f" --network {network.value}"
     known = ", ".join(book.names())
-    message = f"The deployment {name!r} does not exist on chain {book.chain_id}"
+    message = f"The deployment {shown(name)} does not exist on chain {book.chain_id}"
     if not known and book.path is not None and book.path.is_file():
         return ConfigError(
             f"{message}: {book.path} describes another chain with this id, which has other first blocks "
@@ -105,11 +105,12 @@ def _not_deployed(book: AddressBook, name: str, network: Network | None) -> Conf
             code="not_deployed",
             hint=f"If this is a development chain that was started again, deploy again: scripts/deploy.py{where}.",
         )
+    searched = "" if book.path is None else f" {book.path} was searched; ACTP_DEPLOYMENTS_DIR names another folder."
     return ConfigError(
         f"{message} (there are: {known or 'none'}).",
         code="not_deployed",
-        hint=f"Deploy the contracts with scripts/deploy.py{where}, or start `actp chain`, which does so itself; "
-        "or name another deployment.",
+        hint=f"Name another deployment, deploy one with scripts/deploy.py{where}, or start `actp chain`, which deploys "
+        f"{DEFAULT_NAME!r} itself.{searched}",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actp.errors import InvalidInput
-from actp.units import ZERO_HASH, hash_or_keccak, require_address, require_base_units
+from actp.units import ZERO_HASH, hash_or_keccak, require_address, require_base_units, shown
 
 __all__ = ["free_bytes", "quote_proof", "ruling_proof", "window_proof"]
 
@@ -17,7 +17,9 @@ def free_bytes(value: str | bytes, name: str = "proof") -> bytes:
             return bytes.fromhex(value[2:])
         except ValueError:
             pass
-    raise InvalidInput(f"{name} {value!r} is neither bytes nor 0x hex.", hint='Use "0x" for none, or text.encode().')
+    raise InvalidInput(
+        f"{name} {shown(value)} is neither bytes nor 0x hex.", hint='Use "0x" for none, or text.encode().'
+    )
 
 
 def quote_proof(quote: str | bytes) -> bytes:
@@ -52,7 +54,7 @@ def ruling_proof(
     if provider_at_fault is not None:
         if not isinstance(provider_at_fault, bool):
             raise InvalidInput(
-                f"provider_at_fault is {provider_at_fault!r}.",
+                f"provider_at_fault is {shown(provider_at_fault)}.",
                 hint="Give True, False, or nothing at all (the provider is at fault then, as in every generation).",
             )
         proof += _word(int(provider_at_fault), "provider_at_fault")

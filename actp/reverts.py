@@ -35,6 +35,7 @@ _HINTS = {
     "AmountOutOfBounds": "Amounts are base units: 1 USDC is 1_000_000.",
     "BondNotPayable": "Approve the vault for the bond and hold enough tokens, or let someone post it with postBond.",
     "BondRefused": "The token refused to move the bond; the vault may need an allowance from the payer.",
+    "CancellationLapsed": "Announce it again: it has to be carried out within a day after its notice.",
     "DeadlineOutOfBounds": "Deadlines are unix seconds of the chain's clock, in the future and within a year.",
     "DeadlinePassed": "Work is accepted up to the deadline only; undelivered work can now be refunded.",
     "DisputeNotTimedOut": "Wait for the time-out, or for a ruling.",
@@ -42,11 +43,15 @@ _HINTS = {
     "ERC20InsufficientAllowance": "Approve the spender for the missing amount first; the vault pulls the tokens.",
     "ERC20InsufficientBalance": "Send tokens to this account first.",
     "EscrowIdTaken": "Use the transaction id as escrow id.",
-    "InvalidTransition": "Read the state again; someone may have moved it on.",
+    "InvalidTransition": "A step is missing or was taken already: create, fund, start, deliver, settle. Work that "
+    "milestones have paid in full can only be settled.",
     "KernelIsPaused": "New money is refused while the kernel is paused; exits still work.",
     "NoticeRunning": "Wait until the notice has run out.",
+    "NoCancellationAnnounced": "Call announceCancellation first, and wait for the notice.",
     "NotProvider": "Sign with the provider's key.",
     "NotRequester": "Sign with the requester's key.",
+    "NothingToWithdraw": "Nothing is owed to this account.",
+    "RateTooHigh": "Lower the rate to its cap.",
     "ReceivedMismatch": "This token does not deliver what is sent, so it cannot be escrowed.",
     "RefundNotDue": "Wait until the deadline has passed (others than the requester: and its grace).",
     "SplitMismatch": "The parts must sum to what the escrow still holds.",
@@ -55,11 +60,11 @@ _HINTS = {
     "VaultNotApproved": "Use the vault that the kernel has approved.",
     "WindowClosed": "The time for disputes is over; the transaction can be settled.",
     "WindowOpen": "Only the requester may settle before the window ends.",
-    "WrongState": "Read the state again; someone may have moved it on.",
+    "WrongState": "Read the state again: a step is missing, or somebody has moved it on.",
 }
 
 _HEX_DATA = re.compile(r"0x((?:[0-9a-fA-F]{2}){4,})")
-_BYTES_REPR = re.compile(r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+_BYTES_REPR = re.compile(r"""(?<![\w\\])b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 _REASON = re.compile(r"(?:execution )?revert(?:ed)?(?: with reason string)?\s*:?\s*(.*)", re.IGNORECASE | re.DOTALL)
 # Where nodes and libraries put the data, in the order in which they are believed.
 _DATA_KEYS = ("data", "result", "return", "output", "error", "originalError")
@@ -211,10 +216,15 @@ def _find_in_text(text: str) -> bytes | None:
         if len(data) % 32 == 4 or found.group(0) == text:
             return data
     written = _BYTES_REPR.search(text)
-    if written is not None:
-        value = ast.literal_eval(written.group(0))
-        return value if isinstance(value, bytes) else None
-    return None
+    return None if written is None else _bytes_of(written.group(0))
+
+
+def _bytes_of(written: str) -> bytes | None:
+    try:
+        value = ast.literal_eval(written)
+    except (SyntaxError, ValueError):
+        return None  # a node's text that only looks like the repr of bytes
+    return value if isinstance(value, bytes) else None
 
 
 def _speaks_of_revert(text: str) -> bool:

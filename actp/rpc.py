@@ -5,14 +5,16 @@ Endpoint URLs carry keys, so no message, repr or traceback of this module shows 
 
 from __future__ import annotations
 
+import ipaddress
 import itertools
 import json
 import logging
+import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 
@@ -31,13 +33,22 @@ __all__ = [
     "provider_for",
     "redact_url",
     "require_chain",
+    "wants_smaller_range",
 ]
 
+_HEX = re.compile("0x[0-9a-fA-F]*")
 # -32016 is what Base's public endpoint says, -32005 what others do; 429 is HTTP's own number, which some put there.
-_RATE_LIMIT_CODES = frozenset({-32016, -32005, 429})
+_LIMIT_EXCEEDED = -32005
+_RATE_LIMIT_CODES = frozenset({-32016, _LIMIT_EXCEEDED, 429})
+_RATE_WORDS = re.compile(r"\brate|too many requests|request count|per (second|minute|day)|throttl|quota", re.IGNORECASE)
+_TIMEOUT, _TOO_LARGE = "timeout", "too_large"
+_TIMEOUT_STATUS = frozenset({408, 504, 524})
 
-LIVE_GENESIS: Mapping[int, str] = {84532: "0x0dcc9e089e30b90ddfc55be9a37dd15bc551aeee999d2e2b51414c54eaf934e4"}
-"""Hash of block 0 of the live chains by chain id, as Base's own node software pins it."""
+LIVE_GENESIS: Mapping[int, str] = {
+    8453: "0xf712aa9241cc24369b143cf6dce85f0902a9731e70d66818a3a5845b296c73dd",
+    84532: "0x0dcc9e089e30b90ddfc55be9a37dd15bc551aeee999d2e2b51414c54eaf934e4",
+}
+"""Hash of block 0 of Base and Base Sepolia by chain id, as Base's own node software pins it."""
 
 
 class Transport(Protocol):
@@ -67,6 +78,14 @@ def redact_url(url: str) -> str:
 def is_rate_limit(error: RpcError) -> bool:
     """Whether the node only asks to come back later, and has not looked at the request."""
     return error.rpc_code in _RATE_LIMIT_CODES
+
+
+def wants_smaller_range(error: RpcError | RpcUnavailable) -> bool:
+    """Whether a node that refused eth_getLogs may answer for fewer blocks."""
+    if isinstance(error, RpcUnavailable):
+        return error.code in (_TIMEOUT, _TOO_LARGE)
+    # -32005 is "limit exceeded", of requests or of results: only the words tell.
+    return not is_rate_limit(error) or (error.rpc_code == _LIMIT_EXCEEDED and not _RATE_WORDS.search(error.message))
 
 
 def chain_id(transport: Transport) -> int:
@@ -102,16 +121,25 @@ class _HidePaths(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.paths: set[str] = set()
+        self._paths: tuple[str, ...] = ()
+
+    def add(self, path: str) -> None:
+        if path != "/":
+            # Longest first: a path that begins with another one is hidden as a whole.
+            self._paths = tuple(sorted({*self._paths, path}, key=len, reverse=True))
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple("/***" if arg in self.paths else arg for arg in record.args)
+        # Behind a proxy the path is part of a longer text, and some arguments are exceptions that hold it.
+        message = hidden = record.getMessage()
+        for path in self._paths:
+            hidden = hidden.replace(path, "/***")
+        if hidden != message:
+            record.msg, record.args = hidden, ()
         return True
 
 
 _hide_paths = _HidePaths()
-for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
+for _name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.poolmanager", "urllib3.util.retry"):
     logging.getLogger(_name).addFilter(_hide_paths)
 
 
@@ -132,10 +160,11 @@ class HttpTransport:
 
     def __init__(self, url: str, *, timeout: float = 20.0) -> None:
         self.label = redact_url(url)
-        if urlsplit(url).scheme not in ("http", "https") or self.label.startswith("<"):
+        path = None if self.label.startswith("<") else _path_of(url)
+        if path is None:
             raise ConfigError("The RPC URL is not an http or https URL.", hint="Write it as https://host/path.")
+        _hide_paths.add(path)
         self._url = url
-        _hide_paths.paths.add(requests.Request("POST", url).prepare().path_url)
         self._timeout = timeout
         self._ids = itertools.count(1)
         # requests does not promise that a session may be shared between threads.
@@ -143,6 +172,15 @@ class HttpTransport:
 
     def __repr__(self) -> str:
         return f"HttpTransport({self.label!r})"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the node is on this machine, as far as its URL says."""
+        host = urlsplit(self._url).hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
 
     def request(self, method: str, params: list[Any]) -> Any:
         """See Transport."""
@@ -152,25 +190,8 @@ class HttpTransport:
             raise result
         return result
 
-    def request_many(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
-        """One JSON-RPC batch; the answers in the order of the calls, an RpcError object where a call failed.
-
-        Raises RpcUnavailable when the batch as a whole was not answered, RpcError when it was refused as a whole.
-        """
-        if not calls:
-            return []
-        bodies = [
-            {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params} for method, params in calls
-        ]
-        answer = self._post(bodies, sends=any(_sends(method) for method, _ in calls))
-        if isinstance(answer, dict):
-            refused = self._result(answer, "batch")
-            raise refused if isinstance(refused, RpcError) else self._not_json_rpc()
-        by_id = {item.get("id"): item for item in answer if isinstance(item, dict)}
-        return [self._result(by_id.get(body["id"]), str(body["method"])) for body in bodies]
-
     def _post(self, body: Any, *, sends: bool) -> Any:
-        answer = self._exchange(body)
+        answer = self._exchange(body, sends=sends)
         if isinstance(answer, _Failure):
             # Raised here and not where it was caught: the causes, which a traceback shows, hold the URL.
             raise RpcUnavailable(
@@ -182,7 +203,7 @@ class HttpTransport:
             )
         return answer
 
-    def _exchange(self, body: Any) -> Any:
+    def _exchange(self, body: Any, *, sends: bool) -> Any:
         try:
             response = self._session().post(
                 self._url,
@@ -201,14 +222,16 @@ class HttpTransport:
                 return self._no_answer("no connection", "not_sent")
             return self._no_answer("the connection broke", "unknown")
         except requests.exceptions.Timeout:
-            return self._no_answer(f"no answer within {self._timeout:g} s", "unknown")
+            return self._no_answer(f"no answer within {self._timeout:g} s", "unknown", _TIMEOUT)
         except requests.exceptions.RequestException as error:
             return self._no_answer(type(error).__name__, "unknown")
         try:
             answer = response.json()
         except ValueError:
             answer = None
-        if isinstance(answer, (dict, list)) and (response.ok or _is_json_rpc(answer)):
+        # A gateway that fails behind its own answer may have handed the bytes on before: its words are no refusal.
+        gateway_failed = sends and response.status_code >= 500
+        if isinstance(answer, (dict, list)) and (response.ok or (_is_json_rpc(answer) and not gateway_failed)):
             return answer
         return self._bad_status(response.status_code)
 
@@ -218,10 +241,9 @@ class HttpTransport:
             session = self._local.session = requests.Session()
         return session
 
-    def _no_answer(self, why: str, outcome: Outcome) -> _Failure:
-        return _Failure(
-            f"The node {self.label} did not answer: {why}.", outcome, True, "Check the RPC URL and that the node runs."
-        )
+    def _no_answer(self, why: str, outcome: Outcome, code: str | None = None) -> _Failure:
+        hint = "Check the RPC URL and that the node runs."
+        return _Failure(f"The node {self.label} did not answer: {why}.", outcome, True, hint, code)
 
     def _bad_status(self, status: int) -> _Failure:
         if status == 429:
@@ -235,21 +257,24 @@ class HttpTransport:
                 "unknown", False, "Check that the URL is that of an Ethereum JSON-RPC endpoint.",
             )  # fmt: skip
         hint = "Check the key in the RPC URL." if status in (401, 403) else "Check the RPC URL."
-        return _Failure(f"The node {self.label} answered HTTP {status}.", "unknown", status >= 500, hint)
+        code = _TIMEOUT if status in _TIMEOUT_STATUS else _TOO_LARGE if status == 413 else None
+        return _Failure(f"The node {self.label} answered HTTP {status}.", "unknown", status >= 500, hint, code)
 
-    def _not_json_rpc(self) -> RpcUnavailable:
+    def _not_json_rpc(self, method: str) -> RpcUnavailable:
         return RpcUnavailable(
-            f"The node {self.label} answered with something that is not JSON-RPC.", retryable=False, outcome="unknown"
+            f"The node {self.label} answered with something that is not JSON-RPC.",
+            retryable=False,
+            outcome="unknown" if _sends(method) else "none",
         )
 
     def _result(self, answer: Any, method: str) -> Any:
         if not isinstance(answer, dict):
-            raise self._not_json_rpc()
+            raise self._not_json_rpc(method)
         error = answer.get("error")
         if error is not None:
             return self._error(error, method)
         if "result" not in answer:
-            raise self._not_json_rpc()
+            raise self._not_json_rpc(method)
         return answer["result"]
 
     def _error(self, error: Any, method: str) -> RpcError:
@@ -258,17 +283,38 @@ class HttpTransport:
         code = error.get("code")
         number = code if isinstance(code, int) else -32000
         message = self._scrub(str(error.get("message", "no message")))
-        return RpcError(number, message, error.get("data"), retryable=number in _RATE_LIMIT_CODES)
+        data = self._scrub_all(error.get("data"))
+        return RpcError(number, message, data, retryable=number in _RATE_LIMIT_CODES)
+
+    def _scrub_all(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: self._scrub_all(value) for key, value in data.items()}
+        if isinstance(data, list):
+            return [self._scrub_all(value) for value in data]
+        # What a contract says stays as it is, whatever digits it has in common with a key.
+        return self._scrub(data) if isinstance(data, str) and not _HEX.fullmatch(data) else data
 
     def _scrub(self, text: str) -> str:
         # Providers quote the key, or the whole URL, in some of their own messages.
         parts = urlsplit(self._url)
         text = text.replace(self._url, self.label)
-        pieces = [*parts.path.split("/"), *parts.query.replace("&", "=").split("="), parts.password or ""]
-        for piece in pieces:
-            if len(piece) >= 8:
-                text = text.replace(piece, "***")
+        found = [*parts.path.split("/"), *parts.query.replace("&", "=").split("="), parts.username, parts.password]
+        pieces = {spelling for piece in found if piece for spelling in (piece, unquote(piece)) if len(spelling) >= 8}
+        for piece in sorted(pieces, key=len, reverse=True):
+            text = text.replace(piece, "***")
         return text
+
+
+def _path_of(url: str) -> str | None:
+    """What follows the host of an http or https URL, None if it is none."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        return None
+    try:
+        (parts.hostname or "").encode("idna")  # what the HTTP library tries only when it connects
+        return requests.Request("POST", url).prepare().path_url
+    except (requests.RequestException, ValueError):
+        return None
 
 
 def _sends(method: str) -> bool:

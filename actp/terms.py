@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from actp.errors import InvalidInput
-from actp.units import ZERO_ADDRESS, format_usdc, hash_or_keccak, require_address, require_base_units
+from actp.units import ZERO_ADDRESS, format_usdc, hash_or_keccak, require_address, require_base_units, shown
 
 __all__ = ["Limits", "Terms", "check_terms", "require_seconds"]
 
@@ -112,7 +112,7 @@ def require_seconds(value: object, name: str) -> int:
     """`value` if it is an int that is not negative. Raises InvalidInput."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidInput(
-            f"{name} must be an int of seconds, not {type(value).__name__} {value!r}.",
+            f"{name} must be an int of seconds, not {type(value).__name__} {shown(value)}.",
             hint="Round it down with int(...).",
         )
     return value
@@ -121,6 +121,6 @@ def require_seconds(value: object, name: str) -> int:
 def _check_id(value: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**256:
         raise InvalidInput(
-            f"{name} must be an int, not {value!r}.", hint="Leave it out, or give the id in the registry."
+            f"{name} must be an int, not {shown(value)}.", hint="Leave it out, or give the id in the registry."
         )
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,9 @@ from actp.errors import ActpError, InsufficientFunds, Reverted
 from actp.units import require_address, require_base_units
 
 __all__ = ["MissingAllowance", "Token"]
+
+_LAG_SECONDS = 10.0
+_POLL_SECONDS = 0.25
 
 
 class MissingAllowance(InsufficientFunds):
@@ -37,6 +41,19 @@ def _is_allowance_error(error: Reverted) -> bool:
 
 def _is_balance_error(error: Reverted) -> bool:
     return error.name == "ERC20InsufficientBalance" or "exceeds balance" in error.message.lower()
+
+
+def _send_when_approved(send: Callable[[], TxResult]) -> TxResult:
+    # Behind one URL there may be several nodes, and not all have the block of the approval yet.
+    until = time.monotonic() + _LAG_SECONDS
+    while True:
+        try:
+            return send()
+        except (MissingAllowance, Reverted) as error:
+            missing = isinstance(error, MissingAllowance) or _is_allowance_error(error)
+            if not missing or error.outcome != "not_sent" or time.monotonic() > until:
+                raise
+        time.sleep(_POLL_SECONDS)
 
 
 class Token:
@@ -74,34 +91,52 @@ class Token:
         """Makes tokens out of nothing, where the token allows it: on test networks."""
         return self._binding.send("mint", self._account(to), require_base_units(amount))
 
-    def explain(self, error: Reverted, spender: str, amount: int) -> ActpError:
-        """The error for a call in which `spender` was to take `amount` of this account: MissingAllowance or
-        InsufficientFunds if that is why it was refused, else `error` itself.
-        """
-        if not (_is_allowance_error(error) or _is_balance_error(error)):
-            return error
-        allowed = self.allowance(spender)
-        if allowed < amount:
-            return MissingAllowance(self._session.address, spender, has=allowed, needs=amount)
-        return self._lacks(amount) if self.balance_of() < amount else error
-
     @contextmanager
-    def spending(self, spender: str, amount: int, attempt: Callable[[], None]) -> Iterator[tuple[TxResult, ...]]:
-        """Makes sure that `spender` can take `amount` while the body sends the call that does so.
+    def explaining(self, spender: str, amount: Callable[[], int]) -> Iterator[None]:
+        """Around a call in which `spender` is to take `amount` of this account: if that is why it was refused, the
+        error becomes MissingAllowance or InsufficientFunds.
+        """
+        try:
+            yield
+        except Reverted as error:
+            reason = self._reason(error, spender, amount) if error.outcome == "not_sent" else None
+            if reason is None:
+                raise
+            raise reason from error
+
+    def spend(self, spender: str, amount: int, attempt: Callable[[], None], send: Callable[[], TxResult]) -> TxResult:
+        """Makes sure that `spender` can take `amount`, then calls `send`, which sends the call that does so.
 
         Any number of threads may do this for one account: an allowance that stands is shared out among them, one that
         has to be made is made for one call at a time, for exactly what that call needs. `attempt` simulates the call
         where the allowance is missing: if it passes without one, none is made, and if it is refused for another reason
-        that error is raised before anything is sent. Yields the approval's result, if there was one.
+        that error is raised before anything is sent. The result names the approval as `prior`, if there was one; if the
+        call fails after an approval, the error's hint says that it stands.
         """
         key = (self._session.genesis, self.address, self._session.address, spender)
         with _allowances_of(key).share(lambda: self.allowance(spender), amount) as covered:
             if covered or not self._approval_helps(attempt):
-                yield ()
-                return
+                return send()
             if self.balance_of() < amount:
                 raise self._lacks(amount)
-            yield (self.approve(spender, amount),)
+            approval = self.approve(spender, amount)
+            try:
+                return _send_when_approved(send).after((approval,))
+            except ActpError as error:
+                stands = (
+                    f"The approval before it is mined ({approval.tx_hash}): until the call is mined too, {spender} may "
+                    f"take {amount} base units. token.approve(spender, 0) ends that."
+                )
+                error.hint = f"{error.hint} {stands}".lstrip()
+                raise
+
+    def _reason(self, error: Reverted, spender: str, amount: Callable[[], int]) -> ActpError | None:
+        if not (_is_allowance_error(error) or _is_balance_error(error)):
+            return None
+        needs, allowed = amount(), self.allowance(spender)
+        if allowed < needs:
+            return MissingAllowance(self._session.address, spender, has=allowed, needs=needs)
+        return self._lacks(needs) if self.balance_of() < needs else None
 
     def _approval_helps(self, attempt: Callable[[], None]) -> bool:
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 from actp.errors import InvalidInput
+from actp.units import shown
 
 __all__ = ["EthTransaction", "Log", "Network", "Receipt", "State", "Transaction"]
 
@@ -50,7 +51,10 @@ class Network(Enum):
                 if network.value == wanted:
                     return network
         names = ", ".join(repr(network.value) for network in cls)
-        raise InvalidInput(f"There is no network {value!r}.", hint=f"Use one of {names}.")
+        raise InvalidInput(
+            f"There is no network {shown(value, 20)}.",
+            hint=f"Use one of {names}. A key goes into private_key, a URL into rpc_url.",
+        )
 
     @property
     def chain_id(self) -> int:

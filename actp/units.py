@@ -21,6 +21,7 @@ __all__ = [
     "require_address",
     "require_base_units",
     "require_bytes32",
+    "shown",
     "to_checksum",
     "usdc",
 ]
@@ -32,7 +33,20 @@ _MAX_UINT256 = 2**256 - 1
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\Z")
 _BYTES32 = re.compile(r"0x[0-9a-fA-F]{64}\Z")
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*\Z")
+_LONGEST_SHOWN = 44
 _AMOUNT = re.compile(r"[0-9]+(\.[0-9]+)?\Z", re.ASCII)
+
+
+def shown(value: object, longest: int = _LONGEST_SHOWN) -> str:
+    """A refused argument as an error message may show it: what is long enough to be a key, a phrase or a URL with a key
+    in it is only named by its type and length. An address with its quotes still fits.
+    """
+    if isinstance(value, (bytes, bytearray)):
+        return f"<{len(value)} bytes>"
+    text = repr(value)
+    if len(text) <= longest and "://" not in text:
+        return text
+    return f"<{len(value)} characters>" if isinstance(value, str) else f"<{type(value).__name__}>"
 
 
 def usdc(amount: str | int | Decimal) -> int:
@@ -44,14 +58,14 @@ def usdc(amount: str | int | Decimal) -> int:
     """
     hint = 'Write the amount as a decimal string such as usdc("25.50").'
     if isinstance(amount, bool) or not isinstance(amount, (str, int, Decimal)):
-        raise InvalidInput(f"{amount!r} is not an amount of USDC ({type(amount).__name__}).", hint=hint)
+        raise InvalidInput(f"{shown(amount)} is not an amount of USDC ({type(amount).__name__}).", hint=hint)
     text = format(amount, "f") if isinstance(amount, Decimal) else str(amount).strip()
     if not _AMOUNT.match(text):
-        raise InvalidInput(f"{text!r} is not an amount of USDC.", hint=hint)
+        raise InvalidInput(f"{shown(text)} is not an amount of USDC.", hint=hint)
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0")
     if len(fraction) > USDC_DECIMALS:
-        raise InvalidInput(f"{text} has more than {USDC_DECIMALS} decimals.", hint="USDC has no smaller unit.")
+        raise InvalidInput(f"{shown(text)} has more than {USDC_DECIMALS} decimals.", hint="USDC has no smaller unit.")
     return require_base_units(int(whole) * 10**USDC_DECIMALS + int(fraction.ljust(USDC_DECIMALS, "0")), "amount")
 
 
@@ -72,18 +86,17 @@ def format_ether(wei: int) -> str:
 def require_base_units(value: object, name: str = "amount") -> int:
     """`value` if it is an int of base units (0 .. 2^256-1), else InvalidInput that says how to write it."""
     if isinstance(value, bool) or not isinstance(value, int):
-        shown = _suggestion(value)
         raise InvalidInput(
-            f"{name} must be an int of base units, not {type(value).__name__} {value!r}.",
-            hint=f"1 USDC is 1_000_000 base units{shown}.",
+            f"{name} must be an int of base units, not {type(value).__name__} {shown(value)}.",
+            hint=f"1 USDC is 1_000_000 base units{_suggestion(value)}.",
         )
     if not 0 <= value <= _MAX_UINT256:
-        raise InvalidInput(f"{name} must be between 0 and 2**256 - 1, not {value}.")
+        raise InvalidInput(f"{name} must be between 0 and 2**256 - 1, not {shown(value)}.")
     return value
 
 
 def _suggestion(value: object) -> str:
-    if isinstance(value, (str, float)) and not isinstance(value, bool):
+    if isinstance(value, (str, float)) and len(str(value)) <= _LONGEST_SHOWN:
         try:
             number = Decimal(str(value))
         except InvalidOperation:
@@ -110,7 +123,7 @@ def to_checksum(address: str) -> str:
 def require_address(value: object, name: str = "address", *, allow_zero: bool = False) -> str:
     """`value` in its EIP-55 spelling. Mixed case must carry the right checksum. Raises InvalidInput."""
     if not isinstance(value, str) or not _ADDRESS.match(value):
-        raise InvalidInput(f"{name} {value!r} is not an address.", hint="An address is 0x and 40 hex digits.")
+        raise InvalidInput(f"{name} {shown(value)} is not an address.", hint="An address is 0x and 40 hex digits.")
     checked = to_checksum(value)
     digits = value[2:]
     if digits not in (digits.lower(), digits.upper()) and value != checked:
@@ -129,7 +142,7 @@ def require_bytes32(value: object, name: str) -> str:
         return "0x" + bytes(value).hex()
     if isinstance(value, str) and _BYTES32.match(value):
         return value.lower()
-    raise InvalidInput(f"{name} {value!r} is not 32 bytes.", hint="Give 0x and 64 hex digits, or 32 bytes.")
+    raise InvalidInput(f"{name} {shown(value)} is not 32 bytes.", hint="Give 0x and 64 hex digits, or 32 bytes.")
 
 
 def hash_or_keccak(value: str | bytes, name: str = "metadata") -> str:

@@ -42,10 +42,12 @@ class EscrowVault:
         before the approval is sent. Raises UnknownTransaction, InsufficientFunds, Reverted.
         """
         record = self._kernel.get_transaction(transaction_id)
-        with self._token.spending(
-            self.address, record.amount, lambda: self._kernel.simulate_link(transaction_id)
-        ) as prior:
-            return self._kernel.link_escrow(transaction_id).after(prior)
+        return self._token.spend(
+            self.address,
+            record.amount,
+            attempt=lambda: self._kernel.simulate_link(transaction_id),
+            send=lambda: self._kernel.link_escrow(transaction_id),
+        )
 
     def get_escrow(self, escrow_id: str) -> Escrow:
         """The escrow behind an id: a transaction's, unless another one was chosen when it was linked."""

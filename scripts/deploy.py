@@ -5,6 +5,9 @@
     python scripts/deploy.py --network base-sepolia    asks before it sends; the key is read from DEPLOYER_PRIVATE_KEY
                                                        or from an encrypted keystore
 
+A chain that has no development chain's id and is not on this machine counts as live under any --network. A keystore is
+used without asking only for a development chain on this machine.
+
 It can be interrupted and run again: what is on the chain is found and not deployed twice.
 """
 
@@ -54,8 +57,12 @@ def _deploy(arguments: argparse.Namespace) -> None:
         raise ConfigError(
             f"The node {transport.label} serves a live chain, not a development chain.", hint="Use its own --network."
         )
-    signer = _signer(network, arguments)
     book = AddressBook(chain_id, genesis, folder=arguments.deployments_dir)
+    at_home = book.development and transport.loopback
+    live = network.live or not (book.development or transport.loopback)
+    signer = _signer(live, arguments)
+    # Somebody's own key may be worth something wherever the chain is not certainly a toy.
+    ask = not arguments.yes and (live or (arguments.keystore is not None and not at_home))
     plan = DeploymentPlan(
         name=arguments.name,
         token=arguments.token,
@@ -76,7 +83,7 @@ def _deploy(arguments: argparse.Namespace) -> None:
         Sender(transport, signer, chain_id=chain_id),
         book,
         plan,
-        confirm=lambda forecast: _confirm(forecast, ask=network.live and not arguments.yes),
+        confirm=lambda forecast: _confirm(forecast, ask=ask),
         report=print,
     )
     print(f"Token   {deployment.token}")
@@ -100,10 +107,10 @@ def _confirm(forecast: Forecast, *, ask: bool) -> bool:
     return input("Send these eth transactions? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _signer(network: Network, arguments: argparse.Namespace) -> LocalSigner:
+def _signer(live: bool, arguments: argparse.Namespace) -> LocalSigner:
     if arguments.keystore is not None:
         return LocalSigner.from_keystore(arguments.keystore, _password(arguments))
-    if network.live:
+    if live:
         return LocalSigner.from_env(KEY_VARIABLE)
     return LocalSigner(dev_accounts()[0].private_key)
 
@@ -125,10 +132,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--network", required=True, choices=[network.value for network in Network])
     parser.add_argument("--rpc-url", help=f"default: {RPC_URL_VARIABLE}, else the network's usual endpoint")
-    parser.add_argument("--chain-id", type=int, help="of an anvil that was started with another one")
+    parser.add_argument("--chain-id", type=int, help="of a node that has another one than the network")
     parser.add_argument("--name", default=DEFAULT_NAME, help="name in the address book (default: %(default)s)")
     parser.add_argument("--deployments-dir", type=Path, help="folder of the address book")
-    parser.add_argument("--yes", action="store_true", help="do not ask on live networks")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
     keys = parser.add_argument_group("key", f"{KEY_VARIABLE} on live networks, a development key elsewhere, or:")
     keys.add_argument("--keystore", type=Path, metavar="FILE", help="encrypted V3 keystore")
     keys.add_argument("--password-file", type=Path, metavar="FILE", help="its password; asked for without this")

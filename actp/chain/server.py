@@ -25,7 +25,7 @@ _PARSE_ERROR = -32700
 _INVALID_REQUEST = -32600
 _IDLE_SECONDS = 120.0
 _STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_LOCAL_NAMES = frozenset({"localhost", "[::1]"})
 
 
 class _Chain(Protocol):
@@ -80,12 +80,15 @@ class ChainServer:
         self.stop()
 
 
-def _require_loopback(host: str) -> None:
+def _is_loopback(host: str) -> bool:
     try:
-        loopback = ipaddress.IPv4Address(host).is_loopback
+        return ipaddress.IPv4Address(host).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback:
+        return False
+
+
+def _require_loopback(host: str) -> None:
+    if not _is_loopback(host):
         raise ConfigError(f"The chain is not served on {host!r}: its accounts' keys are public.", hint="Use 127.0.0.1.")
 
 
@@ -160,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _is_local(host: str) -> bool:
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return name in _LOCAL_NAMES or name.startswith("127.")
+    return name in _LOCAL_NAMES or _is_loopback(name)
 
 
 def answer_body(chain: _Chain, body: bytes) -> Any:

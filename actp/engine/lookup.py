@@ -35,7 +35,8 @@ def who_used(transport: Transport, address: str, nonce: int) -> str | None:
         else:
             low = middle
     block = transport.request("eth_getBlockByNumber", [hex(high), True])
-    for mined in block["transactions"]:
+    # A node that lags behind the one that counted does not have the block.
+    for mined in block["transactions"] if block is not None else ():
         if mined["from"].lower() == address.lower() and int(mined["nonce"], 16) == nonce:
             return str(mined["hash"])
     return None

@@ -6,7 +6,7 @@ from typing import Any
 
 from actp import reverts
 from actp.engine.lanes import Submission
-from actp.errors import Reverted, RpcError
+from actp.errors import Reverted, RpcError, RpcUnavailable
 from actp.rpc import Transport
 from actp.types import Log, Receipt
 from actp.units import to_checksum
@@ -72,6 +72,8 @@ def reason_for(transport: Transport, submission: Submission, receipt: Receipt) -
             found = reverts.from_error(error, outcome="reverted", tx_hash=receipt.tx_hash)
             if found is not None:
                 return found
+        except RpcUnavailable:
+            continue  # that it failed is certain, whether or not the node can say why
     if receipt.gas_used >= fields.gas:
         return Reverted(
             "OutOfGas", {"gas": fields.gas}, outcome="reverted", tx_hash=receipt.tx_hash,

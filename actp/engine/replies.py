@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 from actp.errors import RpcError, RpcUnavailable
@@ -22,7 +23,7 @@ class Reply(Enum):
     NONCE_AHEAD = "nonce ahead"
     """An earlier nonce is missing at this node."""
     UNDERPRICED = "underpriced"
-    """The fees are too low for the node; nothing was taken."""
+    """The fees are too low for the node that says so. Behind a gateway another node may have taken the bytes."""
     RATE_LIMITED = "rate limited"
     """The node did not look at it: the same bytes again, later."""
     NO_FUNDS = "no funds"
@@ -35,21 +36,31 @@ class Reply(Enum):
     """No usable answer: it may have been taken."""
 
 
-# The first match counts: geth, reth, Nethermind, anvil and public gateways word the same differently.
-_TEXTS: tuple[tuple[Reply, tuple[str, ...]], ...] = (
-    (Reply.ACCEPTED, ("already known", "already imported", "alreadyknown", "known transaction", "already in mempool")),
-    (Reply.NONCE_WAITING, ("replacement transaction underpriced", "replacement fee too low", "could not replace")),
-    (Reply.NONCE_USED, ("nonce too low", "nonce is too low", "nonce has already been used", "oldnonce", "old nonce")),
-    (Reply.NONCE_AHEAD, ("nonce too high", "nonce is too high", "nonce gap", "future nonce", "invalid nonce")),
-    (Reply.NO_FUNDS, ("insufficient funds", "insufficient balance", "sender doesn't have enough", "overshot")),
-    (Reply.UNDERPRICED, ("underpriced", "less than block base fee", "fee cap less than", "fee too low", "feetoolow")),
-    (Reply.RATE_LIMITED, ("rate limit", "too many requests", "over rate", "request limit")),
-    (Reply.UNKNOWN, ("timeout", "timed out", "deadline exceeded", "internal error", "txpool is full", "try again")),
-)  # fmt: skip
+# The first match counts: geth, reth, Nethermind, anvil and public gateways word the same differently. What is not
+# listed is UNKNOWN, because a gateway may answer with an error of its own after a node has taken the bytes.
+_TEXTS: tuple[tuple[Reply, str], ...] = (
+    (Reply.REJECTED, r"unknown transaction type|transaction type not supported|unsupported transaction type"),
+    (Reply.ACCEPTED, r"already ?known|already imported|already in mempool|^(\w+: )?known transaction"),
+    (Reply.NONCE_WAITING, r"replacement transaction underpriced|replacement fee too low|could not replace"),
+    (Reply.NONCE_USED, r"nonce (is )?too low|nonce has already been used|old ?nonce"),
+    (Reply.NONCE_AHEAD, r"nonce (is )?too high|nonce gap|future nonce"),
+    (Reply.NO_FUNDS, r"insufficient (funds|balance)|sender doesn't have enough|overshot"),
+    (Reply.UNDERPRICED, r"underpriced|less than block base fee|fee ?too ?low|gas price (too low|below minimum)"),
+    (Reply.RATE_LIMITED, r"rate limit|too many requests|over rate|request limit"),
+    (
+        Reply.REJECTED,
+        r"intrinsic gas|gas for floor data|exceeds block gas limit|gas limit too high|gas limit exceeds cap",
+    ),
+    (Reply.REJECTED, r"invalid (sender|signature|chain ?id)|invalid transaction (v, r, s|signature)|sender not an eoa"),
+    (Reply.REJECTED, r"oversized data|max initcode size|nonce has max value|configured cap|negative value"),
+    (Reply.REJECTED, r"higher than max fee per gas|failed to decode signed transaction|^rlp: |blocked by policy"),
+    (Reply.REJECTED, r"method not found|method .* (does not exist|not supported|not whitelisted)"),
+)
+_RULES = tuple((reply, re.compile(text)) for reply, text in _TEXTS)
 
 
 def classify(error: RpcError | RpcUnavailable) -> Reply:
-    """The class of a failed broadcast. What no rule knows is REJECTED if a node said so, else UNKNOWN."""
+    """The class of a failed broadcast. What no rule knows is UNKNOWN: only a listed text proves a refusal."""
     if isinstance(error, RpcUnavailable):
         if error.code == "rate_limited":
             return Reply.RATE_LIMITED
@@ -57,8 +68,4 @@ def classify(error: RpcError | RpcUnavailable) -> Reply:
     if is_rate_limit(error):
         return Reply.RATE_LIMITED
     text = error.message.lower()
-    for reply, needles in _TEXTS:
-        if any(needle in text for needle in needles):
-            return reply
-    # -32603 is an internal error by the standard: the node may have failed after it had taken the transaction.
-    return Reply.UNKNOWN if error.rpc_code == -32603 else Reply.REJECTED
+    return next((reply for reply, rule in _RULES if rule.search(text)), Reply.UNKNOWN)

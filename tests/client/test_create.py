@@ -128,6 +128,23 @@ class TestKeys:
         assert caught.value.outcome == "not_sent"
         assert caught.value.hint
 
+    @pytest.mark.parametrize("key", [KEY, KEY[2:], bytes.fromhex(KEY[2:]), int(KEY, 16)])
+    def test_a_key_in_the_place_of_the_network_is_not_shown(self, key: Any, caplog: pytest.LogCaptureFixture) -> None:
+        with pytest.raises(InvalidInput, match="There is no network") as caught:
+            ACTPClient.create(key)
+        assert "private_key" in caught.value.hint
+        assert_no_secret([KEY, str(int(KEY, 16)), repr(bytes.fromhex(KEY[2:]))], caplog, caught.value)
+
+    def test_a_url_in_the_place_of_the_network_or_the_deployment_is_not_shown(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        url = f"https://h.example/{URL_KEY}"
+        with pytest.raises(InvalidInput) as network:
+            ACTPClient.create(url)
+        with pytest.raises(ConfigError) as deployment:
+            ACTPClient.create(deployment=url)
+        assert_no_secret([URL_KEY], caplog, network.value, deployment.value)
+
     def test_key_or_signer_but_not_both(self) -> None:
         with pytest.raises(ConfigError, match="Give one of them"):
             ACTPClient.create(private_key=KEY, signer=LocalSigner(KEY))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from actp import events as events_module
 from actp.client import ACTPClient
 from actp.decoding import EventDecoder
 from actp.errors import InvalidInput, RpcError, RpcUnavailable
@@ -202,11 +203,13 @@ class TestCursor:
         assert (page.events, page.cursor) == ((), cursor)
 
 
-def limited(blocks: int, error: RpcError, seen: list[int]) -> Callable[[Callable[[], Any], list[Any]], Any]:
+def limited(
+    blocks: int, error: RpcError | RpcUnavailable, seen: list[int]
+) -> Callable[[Callable[[], Any], list[Any]], Any]:
     """A node that serves logs of at most so many blocks at once."""
 
     def handler(real: Callable[[], Any], params: list[Any]) -> Any:
-        size = int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) + 1
+        size = 1 if "blockHash" in params[0] else int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) + 1
         seen.append(size)
         if size > blocks:
             raise error
@@ -235,23 +238,85 @@ class TestNodesThatRefuse:
         assert read == head(endpoint) - endpoint.start_block + 1, "a block was read twice, or left out"
         assert len([size for size in seen if size > blocks]) <= 12
 
-    def test_a_refusal_of_a_single_block_is_passed_on(self, events: Events, faulty: FaultyTransport) -> None:
-        faulty.always("eth_getLogs", limited(0, RpcError(-32000, "no logs here"), []))
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            RpcError(-32005, "query returned more than 10000 results", retryable=True),
+            RpcError(-32005, "block range is too wide", retryable=True),
+            RpcUnavailable("no answer within 20 s", code="timeout"),
+            RpcUnavailable("HTTP 413", code="too_large", retryable=False),
+        ],
+    )
+    def test_whatever_a_node_says_to_too_much_is_answered_with_less(
+        self,
+        requester: ACTPClient,
+        provider: ACTPClient,
+        events: Events,
+        faulty: FaultyTransport,
+        refusal: RpcError | RpcUnavailable,
+    ) -> None:
+        for _ in range(3):
+            disputed(requester, provider)
+        faulty.always("eth_getLogs", limited(3, refusal, []))
+        assert events.since().events == requester.events.since().events
+
+    def test_a_refusal_of_a_single_block_is_passed_on(
+        self, requester: ACTPClient, provider: ACTPClient, events: Events, faulty: FaultyTransport
+    ) -> None:
+        for _ in range(3):
+            disputed(requester, provider)
+
+        def only_by_hash(real: Callable[[], Any], params: list[Any]) -> Any:
+            if "blockHash" not in params[0]:
+                raise RpcError(-32000, "no logs here")
+            return real()
+
+        faulty.always("eth_getLogs", only_by_hash)
         with pytest.raises(RpcError, match="no logs here"):
             events.since()
 
-    def test_a_busy_node_is_not_asked_for_less(self, events: Events, faulty: FaultyTransport) -> None:
-        seen: list[int] = []
-        faulty.always("eth_getLogs", limited(0, RpcError(-32016, "over rate limit", retryable=True), seen))
-        with pytest.raises(RpcError, match="over rate limit"):
+    @pytest.mark.parametrize(
+        "busy",
+        [
+            RpcError(-32016, "over rate limit", retryable=True),
+            RpcError(-32005, "project ID request rate exceeded", retryable=True),
+            RpcError(-32005, "daily request count exceeded, request rate limited", retryable=True),
+            RpcUnavailable("HTTP 429", code="rate_limited"),
+            RpcUnavailable("no connection"),
+        ],
+    )
+    @pytest.mark.parametrize("by_hash", [True, False])
+    def test_a_busy_node_is_not_asked_for_less(
+        self,
+        requester: ACTPClient,
+        provider: ACTPClient,
+        events: Events,
+        faulty: FaultyTransport,
+        busy: RpcError | RpcUnavailable,
+        by_hash: bool,
+    ) -> None:
+        for _ in range(3):
+            disputed(requester, provider)
+        refused: list[str] = []
+
+        def handler(real: Callable[[], Any], params: list[Any]) -> Any:
+            if ("blockHash" in params[0]) != by_hash:
+                return real()
+            refused.append("once")
+            raise busy
+
+        faulty.always("eth_getLogs", handler)
+        with pytest.raises(type(busy)) as caught:
             events.since()
-        assert len(seen) == 1
+        assert caught.value is busy
+        assert refused == ["once"]
 
     def test_a_chain_that_changes_while_it_is_read_is_read_again(
         self, requester: ACTPClient, provider: ACTPClient, events: Events, faulty: FaultyTransport
     ) -> None:
         chain = requester.chain
         start = events.since().cursor
+        asked = faulty.count("eth_getLogs")
         before = chain.snapshot()
         open_transaction(requester, provider)
 
@@ -264,13 +329,80 @@ class TestNodesThatRefuse:
 
         faulty.once("eth_getLogs", reorganise)
         assert events.since(start).events == ()
-        assert faulty.count("eth_getLogs") == 3
+        assert faulty.count("eth_getLogs") == asked + 2
 
-    def test_a_chain_that_never_holds_still_is_given_up(self, events: Events, faulty: FaultyTransport) -> None:
-        blocks = (f"0x{number:064x}" for number in range(1_000))
-        faulty.always("eth_getBlockByNumber", lambda real, params: {**real(), "hash": next(blocks)})
-        with pytest.raises(RpcUnavailable, match="confirmations=1"):
+    def test_a_chain_that_never_holds_still_is_given_up(
+        self, events: Events, faulty: FaultyTransport, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(events_module, "_PAUSE_SECONDS", 0.0)
+        real_hash = faulty.request("eth_getBlockByNumber", ["latest", False])["hash"]
+        hashes = (digit + "0" * 63 for _ in range(100) for digit in "12")
+        faulty.always(
+            "eth_getBlockByNumber",
+            lambda real, params: {**real(), "hash": "0x" + next(hashes), "parentHash": real_hash},
+        )
+        faulty.always("eth_getLogs", lambda real, params: [])
+        with pytest.raises(RpcUnavailable, match=r"changed its newest blocks.*confirmations=1"):
             events.since()
+
+
+class TestNodesThatLag:
+    """Several nodes behind one URL, of which some have not got the newest block."""
+
+    @staticmethod
+    def without_the_newest(endpoint: Endpoint) -> Callable[[Callable[[], Any], list[Any]], Any]:
+        """eth_getLogs of a node that is one block behind: it leaves out of a range what it has not got."""
+        newest = endpoint.transport.request("eth_getBlockByNumber", ["latest", False])
+
+        def handler(real: Callable[[], Any], params: list[Any]) -> Any:
+            if params[0].get("blockHash") == newest["hash"]:
+                raise RpcError(-32000, "unknown block")
+            return [log for log in real() if log["blockHash"] != newest["hash"]]
+
+        return handler
+
+    @pytest.fixture(autouse=True)
+    def _no_pause(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(events_module, "_PAUSE_SECONDS", 0.0)
+
+    def test_an_event_that_one_node_has_not_got_yet_is_not_passed_over(
+        self, requester: ACTPClient, provider: ACTPClient, endpoint: Endpoint, events: Events, faulty: FaultyTransport
+    ) -> None:
+        cursor = events.since().cursor
+        tx_id = open_transaction(requester, provider)
+        faulty.once("eth_getLogs", *[self.without_the_newest(endpoint)] * 2)
+        seen = []
+        for _ in range(3):
+            page = events.since(cursor)
+            seen += [event.transaction_id for event in page]
+            cursor = page.cursor
+        assert seen == [tx_id]
+
+    def test_a_node_that_never_gets_the_block_is_an_error_that_says_so(
+        self, requester: ACTPClient, provider: ACTPClient, endpoint: Endpoint, events: Events, faulty: FaultyTransport
+    ) -> None:
+        cursor = events.since().cursor
+        open_transaction(requester, provider)
+        faulty.always("eth_getLogs", self.without_the_newest(endpoint))
+        with pytest.raises(RpcUnavailable, match=r"did not serve the logs of block \d+ .unknown block"):
+            events.since(cursor)
+
+    def test_a_node_without_the_block_that_another_one_named_is_not_called_reorganised(
+        self, events: Events, faulty: FaultyTransport
+    ) -> None:
+        faulty.always("eth_getBlockByNumber", lambda real, params: None)
+        with pytest.raises(RpcUnavailable, match=r"did not have block \d+"):
+            events.since()
+
+    def test_it_is_given_time_to_catch_up(
+        self, events: Events, faulty: FaultyTransport, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(events_module, "_PAUSE_SECONDS", 0.01)
+        pauses: list[float] = []
+        monkeypatch.setattr("time.sleep", pauses.append)
+        faulty.once("eth_getBlockByNumber", lambda real, params: None, lambda real, params: None)
+        events.since()
+        assert [pause for pause in pauses if pause] == [0.01, 0.02]
 
 
 class TestDecoding:

@@ -6,6 +6,7 @@ from threading import Thread
 
 import pytest
 
+from actp.binding import TxResult
 from actp.client import ACTPClient
 from actp.errors import Reverted
 from actp.networks import Endpoint
@@ -329,13 +330,15 @@ class TestAllowances:
         first, second = open_transaction(requester, provider), open_transaction(requester, provider)
         vault = requester.escrow.address
         requester.token.approve(vault, PRICE + PRICE // 2)
-        with requester.token.spending(vault, PRICE, lambda: None) as prior:
-            assert prior == ()
-            other = Thread(target=requester.fund_transaction, args=(second,))
+        other = Thread(target=requester.fund_transaction, args=(second,))
+
+        def link() -> TxResult:
             other.start()
             other.join(0.5)
             assert state(requester, second) is State.INITIATED
-            requester.kernel.link_escrow(first)
+            return requester.kernel.link_escrow(first)
+
+        assert requester.token.spend(vault, PRICE, lambda: None, link).prior == ()
         other.join(60)
         assert [state(requester, tx_id) for tx_id in (first, second)] == [State.COMMITTED] * 2
         assert requester.token.allowance(vault) == 0

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from actp import artifacts, deployments
+from actp import artifacts, deploy, deployments
 from actp.chain import EmbeddedChain
 from actp.deploy import DeploymentPlan, Economics, contract_address, deploy_contracts
 from actp.deployments import AddressBook
@@ -14,12 +14,13 @@ from actp.errors import (
     InvalidInput,
     NoCode,
     OutcomeUnknown,
+    RpcError,
     RpcUnavailable,
     WrongChain,
 )
 from actp.rpc import genesis_hash
 from actp.signers import LocalSigner
-from actp.units import ZERO_ADDRESS
+from actp.units import ZERO_ADDRESS, keccak
 from tests.engine.faults import FaultyTransport
 
 KERNEL = artifacts.load("ACTPKernel")
@@ -261,6 +262,117 @@ def test_a_plan_whose_nonce_went_elsewhere_is_dropped(bench, monkeypatch):
     assert deployment.contracts["TestUSDC"].address == contract_address(bench.signer.address, 1)
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_the_kernel_of_another_deployment_is_not_taken_for_ours(bench, monkeypatch):
+    token = bench.deploy(DeploymentPlan(name="tokens")).token
+    ours = DeploymentPlan(name="ours", token=token, admin=SOMEONE, fee_recipient=SOMEONE)
+    theirs = DeploymentPlan(name="theirs", token=token, admin=SOMEONE, economics=Economics(platform_fee_bps=500))
+
+    def die(go_on, params):
+        raise Killed
+
+    bench.node.once(SEND, die)
+    with pytest.raises(Killed):
+        bench.deploy(ours)
+    monkeypatch.setattr(lanes, "_lanes", {})
+    other = bench.deploy(theirs)
+    monkeypatch.setattr(lanes, "_lanes", {})
+    deployment = bench.deploy(ours)
+    assert deployment.kernel != other.kernel
+    call = {"to": deployment.kernel, "data": "0x" + KERNEL.call_data("platformFeeBps").hex()}
+    assert int(bench.chain.request("eth_call", [call, "latest"]), 16) == 100
+    assert deployment.contracts["ACTPKernel"].args[2] == SOMEONE
+
+
+def test_bytes_that_nobody_knows_are_sent_again_and_not_replaced(bench, monkeypatch):
+    held = []
+
+    def hold(go_on, params):
+        held.append(params[0])
+        raise Killed
+
+    bench.node.once(SEND, hold)
+    with pytest.raises(Killed):
+        bench.deploy()
+    monkeypatch.setattr(lanes, "_lanes", {})
+    deployment = bench.deploy()
+    assert deployment.contracts["TestUSDC"].tx_hash == "0x" + keccak(bytes.fromhex(held[0][2:])).hex()
+    assert bench.nonce() == 4
+
+
+def test_nothing_is_sent_again_before_it_is_confirmed(bench, monkeypatch):
+    def die(go_on, params):
+        raise Killed
+
+    bench.node.once(SEND, die)
+    with pytest.raises(Killed):
+        bench.deploy()
+    monkeypatch.setattr(lanes, "_lanes", {})
+    sent = bench.node.count(SEND)
+    with pytest.raises(ConfigError, match="declined"):
+        bench.deploy(confirm=lambda forecast: False)
+    assert bench.node.count(SEND) == sent
+
+
+def test_the_first_of_several_bytes_for_one_nonce_is_found(bench, monkeypatch):
+    def take_and_complain(go_on, params):
+        go_on()
+        raise RpcError(-32000, "transaction underpriced")
+
+    def die(go_on, params):
+        raise Killed
+
+    bench.chain.request("evm_setAutomine", [False])
+    bench.node.once(SEND, take_and_complain, die)
+    with pytest.raises(Killed):
+        bench.deploy()
+    (planned,) = bench.book.find().planned.values()
+    assert len(planned.signed) == 2
+    bench.chain.mine()
+    bench.chain.request("evm_setAutomine", [True])
+    monkeypatch.setattr(lanes, "_lanes", {})
+    deployment = bench.deploy()
+    assert deployment.contracts["TestUSDC"].tx_hash == planned.tx_hashes[0]
+    assert bench.nonce() == 4
+
+
+def test_bytes_that_stay_unmined_are_an_unknown_outcome_that_names_them(bench, monkeypatch):
+    def die(go_on, params):
+        raise Killed
+
+    def too_cheap(go_on, params):
+        raise RpcError(-32000, "max fee per gas less than block base fee")
+
+    bench.node.once(SEND, die)
+    with pytest.raises(Killed):
+        bench.deploy()
+    monkeypatch.setattr(lanes, "_lanes", {})
+    monkeypatch.setattr(deploy, "_MINING_SECONDS", 0.2)
+    bench.node.always(SEND, too_cheap)
+    with pytest.raises(OutcomeUnknown, match="less than block base fee") as caught:
+        bench.deploy()
+    (planned,) = bench.book.find().planned.values()
+    assert (caught.value.tx_hashes, caught.value.nonce) == (planned.tx_hashes, 0)
+
+
+def test_a_plan_for_a_nonce_that_a_snapshot_took_back_is_dropped(bench, monkeypatch):
+    before = bench.chain.snapshot()
+    bench.chain.request("eth_sendTransaction", [{"from": bench.signer.address, "to": SOMEONE, "value": "0x1"}])
+
+    def die(go_on, params):
+        raise Killed
+
+    bench.node.once(SEND, die)
+    with pytest.raises(Killed):
+        bench.deploy()
+    bench.chain.revert(before)
+    monkeypatch.setattr(lanes, "_lanes", {})
+    assert bench.deploy().contracts["TestUSDC"].address == contract_address(bench.signer.address, 0)
+
+
 @pytest.mark.parametrize(
     ("nonce", "address"),
     [
@@ -275,8 +387,6 @@ def test_addresses_of_contracts_are_known_before_they_exist(accounts, nonce, add
 
 def test_addresses_are_right_for_large_nonces(accounts):
     import rlp
-
-    from actp.units import keccak
 
     for nonce in (127, 128, 255, 256, 65_536):
         expected = keccak(rlp.encode([bytes.fromhex(accounts[0].address[2:]), nonce]))[12:]

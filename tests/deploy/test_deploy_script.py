@@ -1,4 +1,5 @@
 import json
+from contextlib import ExitStack
 
 import pytest
 from eth_account import Account
@@ -54,6 +55,15 @@ def test_the_url_may_come_from_the_environment(served, tmp_path, monkeypatch):
     assert content["deployments"]["mine"]["contracts"]["ACTPKernel"]["args"][5] == [100, 500, 500, 0, 1_000_000]
 
 
+def test_rates_that_the_kernel_would_refuse_cost_nothing(served, capsys):
+    assert main(["--network", "local", "--rpc-url", served, "--platform-fee-bps", "5000"]) == 1
+    refusal = capsys.readouterr()
+    assert "platform_fee_bps is 5000, and the kernel takes 0 to 500. Choose another value (--platform-fee-bps)" in (
+        refusal.err
+    )
+    assert "deployed at" not in refusal.out
+
+
 def test_the_wrong_chain_is_an_error_and_nothing_is_sent(served, capsys):
     assert main(["--network", "base-sepolia", "--rpc-url", served, "--yes"]) == 1
     assert "serves chain 31337, not chain 84532" in capsys.readouterr().err
@@ -106,13 +116,71 @@ def test_an_unfunded_key_is_told_what_it_needs(served_as_live, capsys, monkeypat
 
 def test_a_keystore_can_hold_the_key(served_as_live, tmp_path, accounts):
     url, _ = served_as_live
-    keystore, password = tmp_path / "key.json", tmp_path / "password"
-    keystore.write_text(json.dumps(Account.encrypt(accounts[4].private_key, "right", kdf="pbkdf2", iterations=1_000)))
-    password.write_text("right\n")
-    options = ["--keystore", str(keystore), "--password-file", str(password), "--yes"]
+    options = [*keystore_options(tmp_path, accounts[4]), "--yes"]
     assert main(["--network", "base-sepolia", "--rpc-url", url, *options]) == 0
     contracts = json.loads((tmp_path / "84532.json").read_text())["deployments"]["actp-escrow"]["contracts"]
     assert contracts["ACTPKernel"]["args"][0] == accounts[4].address
+
+
+def keystore_options(tmp_path, account):
+    keystore, password = tmp_path / "key.json", tmp_path / "password"
+    keystore.write_text(json.dumps(Account.encrypt(account.private_key, "right", kdf="pbkdf2", iterations=1_000)))
+    password.write_text("right")
+    return ["--keystore", str(keystore), "--password-file", str(password)]
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Serves chains under the name of another machine, through a proxy on this one."""
+    with ExitStack() as stack:
+
+        def serve(chain):
+            server = stack.enter_context(ChainServer(chain))
+            monkeypatch.setattr("actp.chain.server._is_local", lambda host: True)
+            monkeypatch.setenv("http_proxy", server.url)
+            return "http://node.example.test/"
+
+        for variable in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(variable, "")
+        yield serve
+
+
+@pytest.mark.parametrize("chain_id", [31337, 8453])
+def test_a_keystore_is_not_used_elsewhere_without_a_yes(elsewhere, tmp_path, monkeypatch, capsys, accounts, chain_id):
+    monkeypatch.setenv("ACTP_DEPLOYMENTS_DIR", str(tmp_path))
+    chain = EmbeddedChain(chain_id=chain_id)
+    options = ["--network", "anvil", "--chain-id", str(chain_id), "--rpc-url", elsewhere(chain)]
+    options += keystore_options(tmp_path, accounts[4])
+    assert main(options) == 1
+    assert "nobody to ask" in capsys.readouterr().err
+    assert blocks(chain) == 0
+    assert main([*options, "--yes"]) == 0
+
+
+def test_a_chain_elsewhere_that_is_no_development_chain_is_live_under_any_name(
+    elsewhere, tmp_path, monkeypatch, capsys, accounts
+):
+    monkeypatch.setenv("ACTP_DEPLOYMENTS_DIR", str(tmp_path))
+    monkeypatch.delenv("DEPLOYER_PRIVATE_KEY", raising=False)
+    chain = EmbeddedChain(chain_id=8453)
+    options = ["--network", "anvil", "--chain-id", "8453", "--rpc-url", elsewhere(chain)]
+    assert main(options) == 1
+    assert "DEPLOYER_PRIVATE_KEY is missing" in capsys.readouterr().err
+    monkeypatch.setenv("DEPLOYER_PRIVATE_KEY", accounts[3].private_key)
+    assert main(options) == 1
+    assert "nobody to ask" in capsys.readouterr().err
+    assert blocks(chain) == 0
+
+
+def test_a_keystore_on_this_machine_is_asked_about_unless_it_is_a_development_chain(
+    served, served_as_live, tmp_path, capsys, accounts
+):
+    url, chain = served_as_live
+    options = ["--network", "anvil", *keystore_options(tmp_path, accounts[4])]
+    assert main([*options, "--chain-id", "84532", "--rpc-url", url]) == 1
+    assert "nobody to ask" in capsys.readouterr().err
+    assert blocks(chain) == 0
+    assert main([*options, "--rpc-url", served]) == 0
 
 
 def test_wrong_usage_exits_with_2(served):

@@ -41,3 +41,8 @@ class FaultyTransport:
         if handler is None:
             return self._inner.request(method, params)
         return handler(lambda: self._inner.request(method, params), params)
+
+    def becomes(self, other: Transport) -> None:
+        """The node is replaced by another one, without faults."""
+        self._inner = other
+        self._handlers.clear()

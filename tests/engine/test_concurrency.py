@@ -46,6 +46,7 @@ def test_fifty_threads_share_many_accounts_on_the_embedded_chain(chain, accounts
 @pytest.mark.anvil
 @pytest.mark.parametrize("block_time", [None, 1])
 @pytest.mark.parametrize("shared_by", [1, 10])
+@pytest.mark.usefixtures("session_anvil")
 def test_fifty_threads_send_to_anvil(accounts, block_time, shared_by):
     with AnvilProcess(block_time=block_time) as anvil:
         transport = HttpTransport(anvil.url)

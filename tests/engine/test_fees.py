@@ -30,3 +30,18 @@ def test_a_panic_does_not_set_the_tip():
 
 def test_empty_blocks_do_not_pull_the_tip_down():
     assert fees.from_history(history(1, 0, 0, 0, 2 * GWEI)).tip == 2 * GWEI
+
+
+def test_raised_fees_stay_within_four_times_the_first_offer_and_the_highest_tip():
+    first = refused = fees.Fees(max_fee=100 * GWEI, tip=2 * GWEI, base_fee=49 * GWEI)
+    for _ in range(4):
+        higher = fees.raised(first, refused, first)
+        assert higher.max_fee * 8 >= refused.max_fee * 9
+        refused = higher
+    assert (refused.max_fee, refused.tip) == (400 * GWEI, fees.MAX_TIP)
+    assert fees.raised(first, refused, fees.Fees(900 * GWEI, fees.MAX_TIP, 448 * GWEI)).max_fee == 400 * GWEI
+
+
+def test_a_raised_tip_is_never_more_than_the_whole_fee():
+    low = fees.Fees(max_fee=10, tip=10, base_fee=0)
+    assert fees.raised(low, low, fees.Fees(GWEI, GWEI, 0)) == fees.Fees(40, 40, 0)

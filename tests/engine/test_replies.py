@@ -22,10 +22,35 @@ from actp.errors import RpcError, RpcUnavailable
         (Reply.UNKNOWN, "txpool is full"),
         (Reply.REJECTED, "exceeds block gas limit"),
         (Reply.REJECTED, "invalid sender"),
+        (Reply.REJECTED, "unknown transaction type"),
+        (Reply.REJECTED, "intrinsic gas too low: have 20000, want 21000"),
+        (Reply.REJECTED, "invalid chain id for signer: have 1 want 2"),
+        (Reply.ACCEPTED, "known transaction: 0xabc"),
+        (Reply.ACCEPTED, "Known transaction"),
+        (Reply.NONCE_USED, "Transaction nonce is too low. Try incrementing the nonce."),
     ],
 )
 def test_node_texts_are_understood(reply, text):
     assert classify(RpcError(-32000, text)) is reply
+
+
+@pytest.mark.parametrize(
+    ("rpc_code", "text"),
+    [
+        (-32010, "backend error"),
+        (-32011, "no backends available for method"),
+        (-32013, "backend response too large"),
+        (-32015, "backend is overloaded"),
+        (-32000, "EOF"),
+        (-32000, "context canceled"),
+        (-32000, "service unavailable"),
+        (-32000, "502 Bad Gateway"),
+        (-32000, "upstream connect error or disconnect/reset before headers"),
+        (-32000, "words that no node has used so far"),
+    ],
+)
+def test_what_is_not_a_listed_refusal_may_have_been_taken(rpc_code, text):
+    assert classify(RpcError(rpc_code, text)) is Reply.UNKNOWN
 
 
 def test_an_internal_error_may_have_taken_the_transaction():

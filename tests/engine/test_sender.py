@@ -1,6 +1,5 @@
 import pytest
 
-from actp import artifacts
 from actp.engine import Sender
 from actp.errors import (
     InsufficientFunds,
@@ -12,35 +11,7 @@ from actp.errors import (
     WrongChain,
 )
 from actp.signers import LocalSigner
-
-TOKEN = artifacts.load("TestUSDC")
-SEND = "eth_sendRawTransaction"
-PAYEE = "0x" + "05" * 20
-
-
-def nonce_of(chain, sender):
-    return int(chain.request("eth_getTransactionCount", [sender.address, "latest"]), 16)
-
-
-def balance_of(chain, token, holder):
-    data = "0x" + TOKEN.call_data("balanceOf", [holder]).hex()
-    return int(chain.request("eth_call", [{"to": token, "data": data}, "latest"]), 16)
-
-
-def mint(to, amount=1_000_000):
-    return TOKEN.call_data("mint", [to, amount])
-
-
-def raises(error):
-    def handler(go_on, params):
-        raise error
-
-    return handler
-
-
-def taken_but_the_reply_is_lost(go_on, params):
-    go_on()
-    raise RpcUnavailable("the connection broke", outcome="unknown")
+from tests.engine.helpers import PAYEE, SEND, TOKEN, balance_of, mint, nonce_of, raises, taken_but_raises
 
 
 def test_a_send_returns_the_mined_receipt(chain, sender, token):
@@ -113,7 +84,7 @@ def test_another_chain_is_refused_before_anything_is_signed(chain, faulty, accou
 
 
 def test_a_lost_reply_does_not_pay_twice(chain, faulty, sender, token):
-    faulty.once(SEND, taken_but_the_reply_is_lost)
+    faulty.once(SEND, taken_but_raises(RpcUnavailable("the connection broke", outcome="unknown")))
     before = nonce_of(chain, sender)
     assert sender.send(token, mint(sender.address)).succeeded
     assert nonce_of(chain, sender) == before + 1
@@ -243,8 +214,10 @@ def test_equal_sends_are_two_payments_even_if_the_node_lags_behind(chain, faulty
     first = sender.send(token, mint(sender.address))
     stale = nonce_of(chain, sender) - 1
     faulty.once("eth_getTransactionCount", lambda go_on, params: hex(stale))
-    second = sender.send(token, mint(sender.address))
+    signed = []
+    second = sender.send(token, mint(sender.address), before_broadcast=signed.append)
     assert first.tx_hash != second.tx_hash
+    assert [submission.nonce for submission in signed] == [stale + 1]
     assert balance_of(chain, token, sender.address) == 2_000_000
 
 
@@ -274,7 +247,7 @@ def test_trouble_while_waiting_is_not_the_end(faulty, sender, token):
 
 
 def test_a_stuck_hand_over_does_not_block_the_others_for_ever(faulty, accounts, token):
-    sender = Sender(faulty, LocalSigner(accounts[3].private_key), chain_id=31337, handover_timeout=0.2)
+    sender = Sender(faulty, LocalSigner(accounts[3].private_key), chain_id=31337, timeout=0.2)
     refused = []
 
     def send_another(go_on, params):

@@ -1,5 +1,7 @@
 import json
+import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from actp.errors import ArtifactMismatch, ConfigError, NoCode
 from actp.rpc import LIVE_GENESIS
 from actp.signers import LocalSigner
 from actp.types import Network
+from actp.units import ZERO_ADDRESS
 
 GENESIS = "0x" + "01" * 32
 KERNEL = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
@@ -23,8 +26,16 @@ DEPLOYMENT = Deployment(
     "actp-escrow/1",
     VAULT,
     {"ACTPKernel": CONTRACT, "EscrowVault": replace(CONTRACT, address=VAULT)},
-    {"TestUSDC": Planned(KERNEL, 3, VAULT, "0x" + "04" * 32, ())},
+    {"TestUSDC": Planned(KERNEL, 3, VAULT, (), ("0x02aa", "0x02bb"))},
 )
+
+
+def to_json(deployment: Deployment) -> dict:
+    contracts = {
+        name: {"address": contract.address, "txHash": None, "block": None, "args": None, "codeHash": None}
+        for name, contract in deployment.contracts.items()
+    }
+    return {"generation": deployment.generation, "token": deployment.token, "contracts": contracts}
 
 
 def book(folder: Path, chain_id: int = 31337, genesis: str = GENESIS) -> AddressBook:
@@ -149,6 +160,79 @@ def test_the_live_contracts_are_found_though_own_ones_are_written_elsewhere(tmp_
     own = book(tmp_path, 84532, LIVE_GENESIS[84532])
     own.put(DEPLOYMENT)
     assert book(tmp_path, 84532, LIVE_GENESIS[84532]).names() == ["actp-escrow", "agirails-g1"]
+
+
+def test_a_book_in_the_working_directory_cannot_rename_the_live_contracts(tmp_path):
+    shipped = book(tmp_path, 84532, LIVE_GENESIS[84532]).get("agirails-g1")
+    forged = replace(shipped, contracts={**shipped.contracts, "EscrowVault": CONTRACT})
+    content = {"chainId": 84532, "genesis": LIVE_GENESIS[84532], "deployments": {"agirails-g1": to_json(forged)}}
+    (tmp_path / "84532.json").write_text(json.dumps(content))
+    assert book(tmp_path, 84532, LIVE_GENESIS[84532]).get("agirails-g1") == shipped
+    with pytest.raises(ConfigError, match="comes with this package"):
+        book(tmp_path, 84532, LIVE_GENESIS[84532]).put(forged)
+
+
+def test_shipped_deployments_are_not_copied_into_ones_own_book(tmp_path):
+    book(tmp_path, 84532, LIVE_GENESIS[84532]).put(DEPLOYMENT)
+    assert list(json.loads((tmp_path / "84532.json").read_text())["deployments"]) == ["actp-escrow"]
+
+
+def test_no_entry_is_lost_when_many_write(tmp_path):
+    def write(writer):
+        own = book(tmp_path)
+        for number in range(10):
+            own.put(replace(DEPLOYMENT, name=f"{writer}-{number}"))
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(write, range(6)))
+    assert len(book(tmp_path).names()) == 60
+
+
+def test_the_rename_is_on_disk_before_put_returns(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(Path(f"/proc/self/fd/{handle}").resolve()))
+    book(tmp_path).put(DEPLOYMENT)
+    assert synced[-1] == tmp_path
+
+
+@pytest.mark.parametrize("text", ['{"someone": "else"}', '{"genesis": "0x01", "chainId": 31337}', "{}", "[]"])
+def test_the_file_of_another_tool_is_not_overwritten(tmp_path, text):
+    file = tmp_path / "31337.json"
+    own = book(tmp_path)
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"31337\.json"):
+        own.require_writable()
+    with pytest.raises(ConfigError, match=r"31337\.json"):
+        own.put(DEPLOYMENT)
+    assert file.read_text() == text
+
+
+def test_a_plan_with_a_nonce_that_is_none_is_damage(tmp_path):
+    book(tmp_path).put(DEPLOYMENT)
+    file = tmp_path / "31337.json"
+    file.write_text(file.read_text().replace('"nonce": 3', '"nonce": "abc"'))
+    with pytest.raises(ConfigError, match="damaged"):
+        book(tmp_path)
+
+
+@pytest.mark.parametrize("mixed_up", ["token", "ACTPKernel", "EscrowVault"])
+def test_contracts_that_do_not_belong_together_are_refused(chain, deployed, accounts, mixed_up):
+    deployments.verify(chain, deployed)
+    sender = Sender(chain, LocalSigner(accounts[9].private_key), chain_id=31337)
+    economics = (100, 500, 500, 50_000, 1_000_000)
+    people = (accounts[9].address,) * 3
+    if mixed_up == "token":
+        receipt = sender.send(None, artifacts.load("TestUSDC").creation_code())
+        other = replace(deployed.without("TestUSDC"), token=receipt.contract_address)
+    else:
+        args = {
+            "ACTPKernel": (*people, ZERO_ADDRESS, deployed.token, economics),
+            "EscrowVault": (deployed.token, accounts[1].address),
+        }[mixed_up]
+        receipt = sender.send(None, artifacts.load(mixed_up).creation_code(args))
+        other = deployed.with_contract(mixed_up, Contract(receipt.contract_address))
+    with pytest.raises(ArtifactMismatch, match="the address book says"):
+        deployments.verify(chain, other)
 
 
 @pytest.fixture

@@ -145,3 +145,15 @@ def test_an_address_in_a_message_is_not_taken_for_data():
 def test_outcome_and_hash_are_kept():
     found = reverts.from_error(RpcError(3, "execution reverted", "0x"), outcome="reverted", tx_hash="0x01")
     assert (found.outcome, found.tx_hash) == ("reverted", "0x01")
+
+
+@pytest.mark.parametrize(
+    "text", [r"execution reverted: b'\x'", r"execution reverted: b'\x1'", "execution reverted: b'\u00e9'"]
+)
+def test_text_that_only_looks_like_bytes_is_a_reason_and_no_crash(text):
+    assert reverts.from_error(RpcError(3, text)).name == "Error"
+
+
+def test_a_word_that_ends_in_b_is_not_revert_data():
+    found = reverts.from_error(RpcError(3, "execution reverted: job'four'"))
+    assert (found.name, found.raw) == ("Error", "0x")

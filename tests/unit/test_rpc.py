@@ -66,6 +66,10 @@ def error(code, message, data=None, status=200):
     )
 
 
+def relay(body):
+    return 200, json.dumps({"jsonrpc": "2.0", "id": body["id"], "result": "0x1"})
+
+
 def failure(answer, method="eth_chainId", **options):
     with ScriptedNode(answer) as node, pytest.raises((RpcError, RpcUnavailable)) as caught:
         HttpTransport(node.url, **options).request(method, [])
@@ -111,6 +115,31 @@ def test_debug_logs_of_the_http_library_show_no_key(caplog):
     assert SECRET not in caplog.text
 
 
+def test_debug_logs_show_no_key_behind_a_proxy(caplog, monkeypatch):
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(variable, "")
+    with ScriptedNode(relay) as proxy, caplog.at_level(logging.DEBUG):
+        monkeypatch.setenv("http_proxy", redact_url(proxy.url))
+        transport = HttpTransport(f"http://rpc.example.test/v2/{SECRET}?key={SECRET}")
+        assert transport.request("eth_chainId", []) == "0x1"
+    assert "rpc.example.test/***" in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_a_path_that_begins_with_another_endpoints_path_is_hidden_as_a_whole(caplog):
+    HttpTransport("http://host.example/v2")
+    with ScriptedNode(relay) as node, caplog.at_level(logging.DEBUG):
+        HttpTransport(node.url).request("eth_chainId", [])
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("host", [".example.com", "*.example.com", "a" * 64 + ".example.com", "x y.example.com"])
+def test_a_url_with_a_malformed_host_is_refused_without_being_shown(host):
+    with pytest.raises(ConfigError) as caught:
+        HttpTransport(f"https://{host}/v2/{SECRET}")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
 def test_an_error_of_the_node_keeps_code_text_and_data():
     found = failure(error(3, "execution reverted", "0x12345678"))
     assert isinstance(found, RpcError)
@@ -120,6 +149,27 @@ def test_an_error_of_the_node_keeps_code_text_and_data():
 
 def test_a_key_that_the_node_quotes_is_taken_out():
     assert failure(error(-32000, f"project {SECRET} is over its limit")).message == "project *** is over its limit"
+
+
+def test_a_key_is_taken_out_of_the_data_of_an_error_but_revert_data_stays():
+    data = {"endpoint": f"https://x/v2/{SECRET}", "more": [SECRET, 7], "revert": "0x08c379a0"}
+    assert failure(error(-32000, "no", data)).data == {
+        "endpoint": "https://x/v2/***",
+        "more": ["***", 7],
+        "revert": "0x08c379a0",
+    }
+    path = "08c379a0"
+    with ScriptedNode(error(3, "execution reverted", f"0x{path}")) as node, pytest.raises(RpcError) as caught:
+        HttpTransport(node.url.replace("/v2/", f"/{path}/")).request("eth_call", [])
+    assert caught.value.data == f"0x{path}"
+
+
+def test_a_user_name_is_taken_out_however_it_is_spelled():
+    with ScriptedNode(error(-32000, "user us3r@name01 or us3r%40name01 is blocked")) as node:
+        url = node.url.replace("http://", "http://us3r%40name01:pw@")
+        with pytest.raises(RpcError) as caught:
+            HttpTransport(url).request("eth_chainId", [])
+    assert caught.value.message == "user *** or *** is blocked"
 
 
 @pytest.mark.parametrize("code", [-32016, -32005, 429])
@@ -142,9 +192,30 @@ def test_an_answer_without_json_rpc_is_unavailability(status, retryable):
     assert (found.retryable, found.outcome) == (retryable, "unknown")
 
 
+def test_a_gateways_error_about_a_send_is_no_refusal():
+    """It may have handed the bytes on before it failed; about a read there is nothing to lose."""
+    answer = '{"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "nonce too low"}}'
+    sent = failure(lambda body: (503, answer), method="eth_sendRawTransaction")
+    assert isinstance(sent, RpcUnavailable)
+    assert sent.outcome == "unknown"
+    assert isinstance(failure(lambda body: (503, answer), method="eth_call"), rpc.RpcError)
+    assert isinstance(failure(lambda body: (400, answer), method="eth_sendRawTransaction"), rpc.RpcError)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(413, "too_large"), (408, "timeout"), (504, "timeout"), (524, "timeout"), (502, "rpc_unavailable")],
+)
+def test_an_answer_that_took_too_long_or_is_too_large_is_named(status, code):
+    assert failure(lambda body: (status, "<html>")).code == code
+
+
 def test_json_that_is_not_json_rpc_is_unavailability():
     for text in ("[]", "5", "{}", '"x"', '{"jsonrpc": "2.0", "id": 1}'):
-        assert isinstance(failure(lambda body, text=text: (200, text)), RpcUnavailable)
+        found = failure(lambda body, text=text: (200, text), method="eth_call")
+        assert isinstance(found, RpcUnavailable)
+        assert found.outcome == "none"
+        assert failure(lambda body, text=text: (200, text), method="eth_sendRawTransaction").outcome == "unknown"
 
 
 def test_redirects_are_not_followed_because_the_key_would_go_along():
@@ -181,38 +252,7 @@ def test_waiting_is_bounded():
                 HttpTransport(node.url, timeout=0.1).request("eth_sendRawTransaction", ["0x"])
         finally:
             release.set()
-    assert caught.value.outcome == "unknown"
-
-
-def test_a_batch_keeps_the_order_of_its_calls():
-    def answer(bodies):
-        replies = [{"jsonrpc": "2.0", "id": body["id"], "result": body["params"][0]} for body in bodies[:2]]
-        replies.append({"jsonrpc": "2.0", "id": bodies[2]["id"], "error": {"code": -32000, "message": "no"}})
-        return 200, json.dumps(replies[::-1])
-
-    with ScriptedNode(answer) as node:
-        first, second, third = HttpTransport(node.url).request_many([("a", [1]), ("b", [2]), ("c", [3])])
-    assert (first, second) == (1, 2)
-    assert isinstance(third, RpcError)
-    assert HttpTransport("http://127.0.0.1:9").request_many([]) == []
-
-
-def test_a_batch_with_a_missing_answer_is_not_guessed():
-    with ScriptedNode(lambda bodies: (200, "[]")) as node, pytest.raises(RpcUnavailable):
-        HttpTransport(node.url).request_many([("a", []), ("b", [])])
-
-
-def test_a_batch_that_is_refused_as_a_whole_is_an_error():
-    refusal = {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "batches are not allowed"}}
-    with ScriptedNode(lambda bodies: (200, json.dumps(refusal))) as node, pytest.raises(RpcError, match="batches"):
-        HttpTransport(node.url).request_many([("a", []), ("b", [])])
-
-
-def test_a_batch_works_against_a_served_chain(chain):
-    with ChainServer(chain) as server:
-        answers = HttpTransport(server.url).request_many([("eth_chainId", []), ("no_such_method", [])])
-    assert answers[0] == "0x7a69"
-    assert answers[1].rpc_code == -32601
+    assert (caught.value.outcome, caught.value.code) == ("unknown", "timeout")
 
 
 def test_many_threads_share_one_transport(chain):

@@ -3,6 +3,7 @@ from decimal import Decimal
 import pytest
 
 from actp.errors import InvalidInput
+from actp.proofs import free_bytes
 from actp.types import Network, State, Transaction
 from actp.units import (
     ZERO_ADDRESS,
@@ -14,6 +15,7 @@ from actp.units import (
     require_address,
     require_base_units,
     require_bytes32,
+    shown,
     usdc,
 )
 
@@ -100,6 +102,32 @@ def test_bytes32_takes_32_bytes_only():
     for value in ("0x", "ab" * 32, "0x" + "ab" * 31, b"\x01" * 31, 5, None):
         with pytest.raises(InvalidInput, match="transaction_id"):
             require_bytes32(value, "transaction_id")
+
+
+@pytest.mark.parametrize("secret", ["0x" + "a5" * 32, "a5" * 32, b"\xa5" * 32, int("a5" * 32, 16), "https://host/k3y"])
+def test_a_key_in_a_wrong_place_is_not_shown(secret):
+    checks = [
+        lambda: require_address(secret, "provider"),
+        lambda: require_bytes32([secret], "transaction_id"),
+        lambda: require_base_units([secret] if isinstance(secret, int) else secret),
+        lambda: require_base_units(-secret if isinstance(secret, int) else secret),
+        lambda: usdc([secret] if isinstance(secret, int) else secret),
+        lambda: usdc("1." + str(secret)),
+        lambda: free_bytes(secret.removeprefix("0x") if isinstance(secret, str) else [secret]),
+    ]
+    for check in checks:
+        with pytest.raises(InvalidInput) as caught:
+            check()
+        shown = str(caught.value) + repr(caught.value)
+        assert str(secret).removeprefix("0x") not in shown
+        assert repr(secret) not in shown
+
+
+def test_what_was_mistyped_is_shown():
+    for value in ("mainnet", "0x1234", 25.0, None, "0x" + "12" * 20):
+        assert shown(value) == repr(value)
+    assert shown("a" * 60) == "<60 characters>"
+    assert shown(b"ab") == "<2 bytes>"
 
 
 def test_metadata_is_the_zero_hash_a_hash_or_is_hashed():
