@@ -1,0 +1,123 @@
+"""What happens to a transaction that somebody disputes."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from tests.model.governance_model import MEDIATOR_APPROVAL_DELAY
+from tests.model.kernel_model import (
+    DISPUTE_TIMEOUT,
+    KernelModel,
+    State,
+    Transaction,
+)
+from tests.model.machine_base import MachineBase, nth
+from tests.model.strategies import (
+    Caller,
+    callers,
+    early_or_late,
+    mostly_at_the_edge,
+    picks,
+    sometimes_at_the_edge,
+)
+from tests.model.token_model import VAULT, ZERO
+from tests.model.world import ACTORS
+
+
+class Disputes(MachineBase):
+    """Rules for disputes, their bonds and their ends."""
+
+    @precondition(lambda self: self.have(State.DELIVERED))
+    @rule(
+        pick=picks,
+        by_provider=st.booleans(),
+        caller=callers,
+        offset=sometimes_at_the_edge,
+        frozen=st.sampled_from((False, False, True)),
+    )
+    def dispute(self, pick: int, by_provider: bool, caller: Caller, offset: int | None, frozen: bool) -> None:
+        tx = nth(self.have(State.DELIVERED), pick)
+        party = tx.parties[by_provider]
+        if frozen and party not in self.model.token.blocked:
+            self.set_blocked("issuer", party, True)
+        self.travel(tx.window_ends_at, offset)
+        self.transition(caller or party, tx, State.DISPUTED, b"evidence")
+
+    @precondition(lambda self: self._wanting_bond())
+    @rule(
+        pick=picks,
+        by_provider=st.booleans(),
+        payer=st.sampled_from(("stranger", "requester_a", "provider_a", "admin")),
+        party=callers,
+        offset=early_or_late,
+    )
+    def post_bond(self, pick: int, by_provider: bool, payer: str, party: Caller, offset: int | None) -> None:
+        tx = nth(self._wanting_bond(), pick)
+        self.travel(tx.window_ends_at, offset)
+        self.kernel(payer, "postBond", KernelModel.post_bond, tx.id, party or tx.parties[by_provider])
+
+    def _wanting_bond(self) -> list[Transaction]:
+        return [tx for tx in self.have(State.DELIVERED, State.DISPUTED) if tx.state is State.DELIVERED or tx.owes_bond]
+
+    @precondition(lambda self: self.have(State.DISPUTED))
+    @rule(
+        pick=picks,
+        caller=st.sampled_from((*["admin"] * 12, *["mediator"] * 4, *ACTORS)),
+        outcome=st.sampled_from((State.SETTLED, State.CANCELLED)),
+        shape=st.sampled_from((*[0, 2, 3, 3, 4, 5] * 3, 1, "33 bytes", "6 words", "bad flag", "bad address", "wraps")),
+        requester_bps=st.sampled_from((0, 0, 1, 3_333, 5_000, 9_999, 10_000)),
+        at_fault=st.booleans(),
+        mediator=st.sampled_from(("mediator", "mediator", "mediator", VAULT, VAULT, *ACTORS, ZERO)),
+        mediator_bps=st.sampled_from((0, 300, 1_000, 1_000, 1_001)),
+        surplus=st.sampled_from((0,) * 10 + (-1, 1)),
+        in_office=st.sampled_from((None, None, 0, -1)),
+    )
+    def rule_dispute(
+        self,
+        pick: int,
+        caller: str,
+        outcome: State,
+        shape: int | str,
+        requester_bps: int,
+        at_fault: bool,
+        mediator: str,
+        mediator_bps: int,
+        surplus: int,
+        in_office: int | None,
+    ) -> None:
+        tx = nth(self.have(State.DISPUTED), pick)
+        if in_office is not None:
+            self._appoint_mediator(in_office)
+        fee = tx.held * mediator_bps // 10_000 if shape in (4, 5, "bad address") else 0
+        back = (tx.held - fee) * requester_bps // 10_000
+        words = [back, max(tx.held - fee - back + surplus, 0), int(at_fault), self.world.number(mediator), fee]
+        match shape:
+            case 4:
+                words.pop(2)
+            case "6 words":
+                words.append(0)
+            case "bad flag":
+                words[2:] = [2]
+            case "bad address":
+                words[3] += 2**160
+            case "wraps":
+                words[:2] = [tx.held + 1, 2**256 - 1]
+                words[2:] = []
+            case int():
+                words = words[:shape]
+        proof = b"".join(word.to_bytes(32, "big") for word in words)
+        self.transition(caller, tx, outcome, proof[:33] if shape == "33 bytes" else proof)
+
+    def _appoint_mediator(self, offset: int) -> None:
+        """Takes time to the moment at which the mediator may begin, or just before."""
+        if "mediator" not in self.model.mediators:
+            self.kernel(self.model.admin, "approveMediator", KernelModel.approve_mediator, "mediator", True)
+        self.travel(self.model.mediators["mediator"] + MEDIATOR_APPROVAL_DELAY, offset)
+
+    @precondition(lambda self: self.have(State.DISPUTED))
+    @rule(pick=picks, caller=st.sampled_from(ACTORS), offset=mostly_at_the_edge)
+    def close_timed_out_dispute(self, pick: int, caller: str, offset: int | None) -> None:
+        tx = nth(self.have(State.DISPUTED), pick)
+        self.travel(tx.updated_at + DISPUTE_TIMEOUT, offset)
+        self.kernel(caller, "closeTimedOutDispute", KernelModel.close_timed_out, tx.id)
