@@ -55,7 +55,8 @@ class Disputes(MachineBase):
     def post_bond(self, pick: int, by_provider: bool, payer: str, party: Caller, offset: int | None) -> None:
         tx = nth(self._wanting_bond(), pick)
         self.travel(tx.window_ends_at, offset)
-        self.kernel(payer, "postBond", KernelModel.post_bond, tx.id, party or tx.parties[by_provider])
+        wanted = tx.initiator or tx.parties[by_provider]
+        self.kernel(payer, "postBond", KernelModel.post_bond, tx.id, party or wanted)
 
     def _wanting_bond(self) -> list[Transaction]:
         return [tx for tx in self.have(State.DELIVERED, State.DISPUTED) if tx.state is State.DELIVERED or tx.owes_bond]
