@@ -34,7 +34,7 @@ DEPLOYMENTS = {
 RULES_PER_RUN = 50
 SHORT_RUNS = 3
 CI_RUNS = 8
-CI_STEPS = 3_000
+CI_STEPS = 600
 """Calls per deployment."""
 
 MOVES = {
