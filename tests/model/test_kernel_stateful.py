@@ -34,7 +34,7 @@ DEPLOYMENTS = {
 RULES_PER_RUN = 50
 SHORT_RUNS = 3
 CI_RUNS = 8
-CI_STEPS = 600
+CI_STEPS = 300
 """Calls per deployment."""
 
 MOVES = {
