@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {KernelExtension} from "./KernelExtension.sol";
 import {IACTPKernel} from "./interfaces/IACTPKernel.sol";
 import {IEscrowVault} from "./interfaces/IEscrowVault.sol";
-import {Governance} from "./kernel/Governance.sol";
-import {Payouts} from "./kernel/Payouts.sol";
+import {Cancellations} from "./kernel/Cancellations.sol";
+import {KernelStorage} from "./kernel/KernelStorage.sol";
+import {Raw} from "./kernel/Raw.sol";
+import {Openings} from "./kernel/Openings.sol";
+import {Clause} from "./types/Clause.sol";
 import {Extras} from "./types/Extras.sol";
 import {Progress, ProgressLib} from "./types/Progress.sol";
-import {Config, Rates} from "./types/Rates.sol";
+import {Config, Rates, RatesLib} from "./types/Rates.sol";
 import {Terms, TermsLib} from "./types/Terms.sol";
 
 /// @title ACTP kernel
@@ -16,46 +19,21 @@ import {Terms, TermsLib} from "./types/Terms.sol";
 /// @dev Two promises shape the code. Every funded state has an exit that needs nobody's consent after a known time,
 ///      so no exit looks at the pause, at the vault's approval or at a rate that can change. And the vault's balance
 ///      equals escrows + bonds + credits + fees after every call, so money is counted before it moves.
-contract ACTPKernel is Payouts, ReentrancyGuardTransient {
+///      Here are the steps of every payment and the views; what is rare runs in the extension, at the end of this file.
+contract ACTPKernel is Openings, Cancellations, IACTPKernel {
+    /// @dev What a batch has to pay, in one transfer for each payee.
+    struct Payables {
+        address[] payees;
+        uint256[] sums;
+        uint256 count;
+    }
+
     uint256 public constant DEFAULT_DISPUTE_WINDOW = 2 days;
-    uint256 public constant MIN_DISPUTE_WINDOW = 1 hours;
-    uint256 public constant MAX_DISPUTE_WINDOW = 30 days;
-    uint256 public constant MAX_DEADLINE = 365 days;
-    uint256 public constant REFUND_GRACE = 7 days;
-    uint256 public constant DISPUTE_TIMEOUT = 30 days;
-    uint256 public constant CANCELLATION_NOTICE = 1 hours;
-    uint256 public constant CANCELLATION_VALIDITY = 1 days;
-    /// @dev The requester's share of a dispute on which nobody rules.
-    uint256 private constant TIMEOUT_REQUESTER_BPS = 5_000;
+    /// @notice G1 names an archive here; this kernel sends nothing anywhere but to parties, mediators and fees.
+    address public constant archiveTreasury = address(0);
 
-    /// @dev The first three words are written at creation, the rest only when used. Nothing is stored that can be
-    ///      derived: neither the id nor the vault nor the initiator of a dispute.
-    struct Record {
-        Terms terms;
-        Progress progress;
-        bytes32 serviceHash;
-        Extras extras;
-        bytes32 quoteHash;
-        bytes32 attestationUID;
-        bytes32 escrowAlias;
-        uint256 agentId;
-        uint256 requesterAgentId;
-        HeldBond requesterBond;
-        HeldBond providerBond;
-    }
-
-    /// @dev How a dispute ends; the amounts sum to what the escrow still holds.
-    struct Ruling {
-        uint256 requesterAmount;
-        uint256 providerAmount;
-        address mediator;
-        uint256 mediatorAmount;
-        bool providerAtFault;
-    }
-
-    mapping(bytes32 transactionId => Record) private _records;
-    mapping(bytes32 escrowAlias => bytes32 transactionId) private _aliases;
-    mapping(address requester => uint256) public requesterNonces;
+    address public immutable agentRegistry;
+    address public immutable extension;
 
     constructor(
         address admin_,
@@ -64,11 +42,23 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         address agentRegistry_,
         address usdc_,
         Economics memory economics
-    ) Governance(admin_, pauser_, agentRegistry_, usdc_, economics) Payouts(feeRecipient_) {}
-
-    /// @inheritdoc IACTPKernel
-    function kernelVersion() external pure returns (string memory) {
-        return "actp-escrow/1";
+    ) KernelStorage(usdc_, economics) {
+        if (admin_ == address(0) || feeRecipient_ == address(0) || usdc_ == address(0)) revert ZeroAddress();
+        _checkRate(economics.platformFeeBps, MAX_PLATFORM_FEE_CAP);
+        _checkRate(economics.requesterPenaltyBps, MAX_REQUESTER_PENALTY_CAP);
+        _checkRate(economics.disputeBondBps, MAX_DISPUTE_BOND_BPS);
+        if (economics.minFee > MAX_TRANSACTION_AMOUNT) revert MinimumTooHigh(economics.minFee, MAX_TRANSACTION_AMOUNT);
+        if (economics.minDisputeBond > MAX_TRANSACTION_AMOUNT) {
+            revert MinimumTooHigh(economics.minDisputeBond, MAX_TRANSACTION_AMOUNT);
+        }
+        admin = admin_;
+        pauser = pauser_ == address(0) ? admin_ : pauser_;
+        agentRegistry = agentRegistry_;
+        extension = address(new KernelExtension(usdc_, economics));
+        _fees.recipient = feeRecipient_;
+        Rates rates =
+            RatesLib.pack(economics.platformFeeBps, economics.requesterPenaltyBps, economics.disputeBondBps);
+        _config = Config.wrap(0).withRates(rates, 0);
     }
 
     // ---------------------------------------------------------------- create, quote, fund
@@ -85,18 +75,8 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         uint256 requesterAgentId
     ) external returns (bytes32 transactionId) {
         Config config = _config;
-        if (config.isPaused()) revert KernelIsPaused();
         if (requester != msg.sender) revert NotRequester(msg.sender, requester);
-        if (provider == address(0)) revert ZeroAddress();
-        // A vault that pays itself would keep tokens that nobody is owed.
-        if (provider == requester || provider == config.vault()) revert InvalidProvider(provider);
-        _checkAmount(amount);
-        if (deadline <= block.timestamp || deadline > block.timestamp + MAX_DEADLINE) {
-            revert DeadlineOutOfBounds(deadline, block.timestamp + 1, block.timestamp + MAX_DEADLINE);
-        }
-        if (disputeWindow < MIN_DISPUTE_WINDOW || disputeWindow > MAX_DISPUTE_WINDOW) {
-            revert DisputeWindowOutOfBounds(disputeWindow, MIN_DISPUTE_WINDOW, MAX_DISPUTE_WINDOW);
-        }
+        _checkTerms(config, requester, provider, amount, deadline, disputeWindow);
 
         // Chain and kernel are part of the id, so that no id means something elsewhere. The provider as a fifth word
         // keeps ids made of a counter apart from ids made of four words and a caller's salt.
@@ -112,9 +92,29 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         if (serviceHash != 0) record.serviceHash = serviceHash;
         if (agentId != 0) record.agentId = agentId;
         if (requesterAgentId != 0) record.requesterAgentId = requesterAgentId;
-        emit TransactionCreated(
-            transactionId, requester, provider, amount, serviceHash, deadline, block.timestamp, agentId
-        );
+        Raw.transactionCreated(transactionId, requester, provider, amount, serviceHash, deadline, agentId);
+    }
+
+    /// @inheritdoc IACTPKernel
+    function createFunded(Order calldata order) external nonReentrant returns (bytes32 transactionId) {
+        Config config = _config;
+        _checkVaultOpen(config);
+        transactionId = _open(msg.sender, order, config, Extras.wrap(0), 0, true);
+        IEscrowVault(config.vault()).createEscrow(transactionId, msg.sender, order.provider, order.amount);
+    }
+
+    /// @inheritdoc IACTPKernel
+    function createFundedBatch(Order[] calldata orders) external nonReentrant returns (bytes32[] memory transactionIds) {
+        Config config = _config;
+        _checkVaultOpen(config);
+        uint256 count = orders.length;
+        transactionIds = new bytes32[](count);
+        uint256 total;
+        for (uint256 index = 0; index < count; ++index) {
+            transactionIds[index] = _open(msg.sender, orders[index], config, Extras.wrap(0), 0, true);
+            total += orders[index].amount;
+        }
+        IEscrowVault(config.vault()).collect(msg.sender, total);
     }
 
     /// @inheritdoc IACTPKernel
@@ -123,6 +123,7 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         Terms terms = record.terms;
         _checkRequester(terms);
         _checkState(progress, State.QUOTED);
+        if (record.extras.isScheduled()) revert ScheduleAgreed(transactionId);
         _checkDeadline(progress);
         _checkAmount(newAmount);
 
@@ -157,131 +158,105 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
             progress = progress.withExtras();
         }
         _move(transactionId, record, progress, State.COMMITTED);
-        emit EscrowLinked(transactionId, escrowContract, escrowId, terms.amount(), block.timestamp);
+        Raw.escrowLinked(transactionId, escrowContract, escrowId, terms.amount());
         IEscrowVault(escrowContract).createEscrow(escrowId, terms.requester(), progress.provider(), terms.amount());
     }
 
-    // ---------------------------------------------------------------- transitions
+    // ---------------------------------------------------------------- start, deliver, settle
 
     /// @inheritdoc IACTPKernel
-    function transitionState(bytes32 transactionId, State newState, bytes calldata proof) external nonReentrant {
-        (Record storage record, Progress progress) = _load(transactionId);
-        if (newState == State.IN_PROGRESS) return _start(transactionId, record, progress);
-        if (newState == State.DELIVERED) return _deliver(transactionId, record, progress, proof);
-        State state = progress.state();
-        if (newState == State.SETTLED && state != State.DISPUTED) return _settle(transactionId, record, progress);
-        if (newState == State.QUOTED) return _quote(transactionId, record, progress, proof);
-        if (newState == State.DISPUTED) return _dispute(transactionId, record, progress);
-        if (newState != State.SETTLED && newState != State.CANCELLED) revert InvalidTransition(state, newState);
-        if (state == State.DISPUTED) return _rule(transactionId, record, progress, newState, proof);
-        _cancel(transactionId, record, progress);
+    function transitionState(bytes32 transactionId, State newState, bytes calldata proof) external {
+        if (newState == State.IN_PROGRESS) return _start(transactionId);
+        if (newState == State.DELIVERED) return _deliver(transactionId, proof);
+        if (newState == State.QUOTED) return _quote(transactionId, proof);
+        if (newState == State.DISPUTED || _records[transactionId].progress.state() == State.DISPUTED) _extend();
+        if (newState == State.SETTLED) return _settle(transactionId);
+        if (newState == State.CANCELLED) return _cancel(transactionId);
+        (, Progress progress) = _load(transactionId);
+        revert InvalidTransition(progress.state(), newState);
     }
 
     /// @inheritdoc IACTPKernel
-    function releaseEscrow(bytes32 transactionId) external nonReentrant {
-        (Record storage record, Progress progress) = _load(transactionId);
-        _settle(transactionId, record, progress);
+    function releaseEscrow(bytes32 transactionId) external {
+        _settle(transactionId);
     }
 
     /// @inheritdoc IACTPKernel
-    function releaseMilestone(bytes32 transactionId, uint256 amount) external nonReentrant {
-        (Record storage record, Progress progress) = _load(transactionId);
-        Terms terms = record.terms;
-        _checkRequester(terms);
-        _checkState(progress, State.IN_PROGRESS);
-        Extras extras = record.extras;
-        uint256 remaining = terms.amount() - extras.released();
-        // Dust would round the fee down to nothing, so only the last piece may be small.
-        if (amount == 0 || amount > remaining || (amount < MIN_TRANSACTION_AMOUNT && amount != remaining)) {
-            revert MilestoneOutOfBounds(amount, MIN_TRANSACTION_AMOUNT, remaining);
+    function deliverBatch(bytes32[] calldata transactionIds) external returns (uint256 delivered) {
+        for (uint256 index = 0; index < transactionIds.length; ++index) {
+            bytes32 transactionId = Raw.at(transactionIds, index);
+            Record storage record = _records[transactionId];
+            Progress progress = record.progress;
+            bytes4 problem = _deliveryProblem(progress);
+            if (problem != 0) {
+                emit BatchItemSkipped(transactionId, index, problem);
+                continue;
+            }
+            record.progress = progress.deliver(block.timestamp, progress.agreedWindow());
+            Raw.stateTransitioned(transactionId, progress.state(), State.DELIVERED);
+            unchecked {
+                ++delivered;
+            }
         }
-        record.extras = extras.release(amount);
-        record.progress = progress.withExtras().moveTo(State.IN_PROGRESS, block.timestamp);
-        emit EscrowMilestoneReleased(transactionId, amount, block.timestamp);
-        uint256 net = _takeFee(transactionId, amount, _ratesOf(_config, terms.recordId()).feeBps());
-        _pay(transactionId, _escrowId(transactionId, record, extras), progress.provider(), net);
     }
 
     /// @inheritdoc IACTPKernel
-    function announceCancellation(bytes32 transactionId) external {
-        (Record storage record, Progress progress) = _load(transactionId);
-        _checkRequester(record.terms);
-        _checkState(progress, State.COMMITTED);
-        uint256 effectiveAt = block.timestamp + CANCELLATION_NOTICE;
-        record.extras = record.extras.withCancellationAt(effectiveAt);
-        record.progress = progress.withExtras();
-        emit CancellationAnnounced(transactionId, effectiveAt);
-    }
-
-    /// @inheritdoc IACTPKernel
-    function cancelEarly(bytes32 transactionId) external nonReentrant {
-        (Record storage record, Progress progress) = _load(transactionId);
-        Terms terms = record.terms;
-        _checkRequester(terms);
-        _checkState(progress, State.COMMITTED);
-        Extras extras = record.extras;
-        uint256 effectiveAt = extras.cancellationAt();
-        if (effectiveAt == 0) revert NoCancellationAnnounced(transactionId);
-        if (block.timestamp < effectiveAt) revert NoticeRunning(effectiveAt, block.timestamp);
-        // An old announcement is no notice: it would let a requester wait for the work and then walk away.
-        if (block.timestamp > effectiveAt + CANCELLATION_VALIDITY) {
-            revert CancellationLapsed(effectiveAt + CANCELLATION_VALIDITY, block.timestamp);
+    /// @dev Nothing outside of this contract is called before the last item is booked, so no item can stop another.
+    function settleBatch(bytes32[] calldata transactionIds) external nonReentrant returns (uint256 settled) {
+        uint256 currentId = _config.recordId();
+        uint256 currentBps = _config.rates().feeBps();
+        address feeRecipient_ = _fees.recipient;
+        uint256 fees;
+        Payables memory payables = _noPayables(transactionIds.length);
+        address payee;
+        uint256 due;
+        settled = transactionIds.length;
+        // Sums of amounts that the vault received cannot overflow.
+        unchecked {
+            for (uint256 index = 0; index < transactionIds.length; ++index) {
+                bytes32 transactionId = Raw.at(transactionIds, index);
+                Record storage record = _records[transactionId];
+                Progress progress = record.progress;
+                Terms terms = record.terms;
+                bool hasExtras = progress.hasExtras();
+                uint256 amount = terms.amount();
+                if (hasExtras) amount -= record.extras.released();
+                if (!_isWindowOver(progress)) {
+                    bytes4 problem = _settlementProblem(progress, terms, amount);
+                    if (problem != 0) {
+                        emit BatchItemSkipped(transactionId, index, problem);
+                        --settled;
+                        continue;
+                    }
+                }
+                record.progress = progress.moveTo(State.SETTLED, block.timestamp);
+                Raw.stateTransitioned(transactionId, progress.state(), State.SETTLED);
+                uint256 recordId = terms.recordId();
+                uint256 fee =
+                    _feeOf(amount, recordId == currentId ? currentBps : _supersededRates[recordId].feeBps());
+                if (fee != 0) Raw.platformFeeAccrued(transactionId, feeRecipient_, fee);
+                fees += fee;
+                amount -= fee;
+                address provider = progress.provider();
+                Raw.escrowReleased(transactionId, provider, amount);
+                if (hasExtras) {
+                    _creditBond(transactionId, record.requesterBond);
+                    _creditBond(transactionId, record.providerBond);
+                }
+                // Payments to one payee mostly come one after the other.
+                if (provider != payee) {
+                    _book(payables, payee, due);
+                    payee = provider;
+                    due = 0;
+                }
+                due += amount;
+            }
         }
-
-        // After the deadline it is the provider who did not deliver: nothing is due to it.
-        uint256 penalty = block.timestamp > progress.deadline()
-            ? 0
-            : terms.amount() * _lockedRates(terms, extras).penaltyBps() / MAX_BPS;
-        _move(transactionId, record, progress, State.CANCELLED);
-        bytes32 escrowId = _escrowId(transactionId, record, extras);
-        if (penalty != 0) {
-            emit PenaltyPaid(transactionId, progress.provider(), penalty);
-            _pay(transactionId, escrowId, progress.provider(), penalty);
+        if (fees != 0) _fees.accrued += uint96(fees);
+        _book(payables, payee, due);
+        for (uint256 place = 0; place < payables.count; ++place) {
+            _pay(bytes32(0), bytes32(0), payables.payees[place], payables.sums[place]);
         }
-        _refundAndClose(transactionId, escrowId, terms.requester(), terms.amount() - penalty);
-    }
-
-    /// @inheritdoc IACTPKernel
-    function closeTimedOutDispute(bytes32 transactionId) external nonReentrant {
-        (Record storage record, Progress progress) = _load(transactionId);
-        _checkState(progress, State.DISPUTED);
-        uint256 timesOutAfter = progress.updatedAt() + DISPUTE_TIMEOUT;
-        if (block.timestamp <= timesOutAfter) revert DisputeNotTimedOut(timesOutAfter, block.timestamp);
-
-        Terms terms = record.terms;
-        Extras extras = record.extras;
-        uint256 remaining = terms.amount() - extras.released();
-        Ruling memory ruling;
-        ruling.requesterAmount = remaining * TIMEOUT_REQUESTER_BPS / MAX_BPS;
-        ruling.providerAmount = remaining - ruling.requesterAmount;
-        _move(transactionId, record, progress, State.SETTLED);
-        emit DisputeTimedOut(transactionId, ruling.requesterAmount, ruling.providerAmount);
-        uint256 net = _takeFee(transactionId, ruling.providerAmount, _ratesOf(_config, terms.recordId()).feeBps());
-        (HeldBond storage bond, HeldBond storage spare) = _bonds(record, extras);
-        _creditBond(transactionId, spare);
-        _payRuling(transactionId, record, progress, ruling, net, bond, bond.poster);
-    }
-
-    /// @inheritdoc IACTPKernel
-    function postBond(bytes32 transactionId, address party) external nonReentrant {
-        (Record storage record, Progress progress) = _load(transactionId);
-        Terms terms = record.terms;
-        Extras extras = record.extras;
-        bool forProvider = party == progress.provider();
-        if (!forProvider && party != terms.requester()) revert NotParty(party);
-
-        if (progress.state() == State.DISPUTED) {
-            if (!extras.isBondOwed() || extras.isByProvider() != forProvider) revert BondNotWanted(party);
-            record.extras = extras.withBondPosted();
-        } else {
-            _checkState(progress, State.DELIVERED);
-            _checkWindowOpen(progress);
-            record.progress = progress.withExtras();
-        }
-        HeldBond storage bond = forProvider ? record.providerBond : record.requesterBond;
-        uint256 required = _bondFor(terms, extras);
-        if (bond.amount != 0 || required == 0) revert BondNotWanted(party);
-        if (!_pullBond(transactionId, bond, party, required)) revert BondRefused(msg.sender, required);
     }
 
     /// @inheritdoc IACTPKernel
@@ -297,17 +272,35 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         emit AttestationAnchored(transactionId, attestationUID, msg.sender, block.timestamp);
     }
 
+    // ---------------------------------------------------------------- credits and fees
+
     /// @inheritdoc IACTPKernel
     function withdrawCredit(address payee) external nonReentrant {
-        _payCredit(payee);
+        uint256 amount = credits[payee];
+        if (amount == 0) revert NothingToWithdraw(payee);
+        credits[payee] = 0;
+        if (_vault().payout(bytes32(0), payee, amount) == 0) revert PushRefused(payee, amount);
+        emit CreditWithdrawn(payee, msg.sender, amount);
     }
 
     /// @inheritdoc IACTPKernel
     function withdrawFees() external nonReentrant {
-        _payFees();
+        FeeAccount memory account = _fees;
+        if (msg.sender != account.recipient) revert NotFeeRecipient(msg.sender, account.recipient);
+        if (account.accrued == 0) revert NothingToWithdraw(msg.sender);
+        _fees.accrued = 0;
+        if (_vault().payout(bytes32(0), account.recipient, account.accrued) == 0) {
+            revert PushRefused(account.recipient, account.accrued);
+        }
+        emit FeesWithdrawn(account.recipient, account.accrued);
     }
 
     // ---------------------------------------------------------------- views
+
+    /// @inheritdoc IACTPKernel
+    function kernelVersion() external pure returns (string memory) {
+        return "actp-escrow/2";
+    }
 
     /// @inheritdoc IACTPKernel
     function getTransaction(bytes32 transactionId) external view returns (TransactionView memory view_) {
@@ -361,12 +354,6 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IACTPKernel
-    function cancellationEffectiveAt(bytes32 transactionId) external view returns (uint256) {
-        (Record storage record,) = _load(transactionId);
-        return record.extras.cancellationAt();
-    }
-
-    /// @inheritdoc IACTPKernel
     function escrowOf(bytes32 escrowId)
         external
         view
@@ -385,9 +372,77 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         return (terms.requester(), progress.provider(), amount, releasedAmount, active);
     }
 
-    // ---------------------------------------------------------------- one function per transition
+    /// @inheritdoc IACTPKernel
+    function clausesOf(bytes32 transactionId) external view returns (address arbiter, uint256 timeoutRequesterBps) {
+        (Record storage record,) = _load(transactionId);
+        Clause clause = _clauseOf(record, record.extras);
+        return (clause.arbiter(), clause.timeoutRequesterBps());
+    }
 
-    function _quote(bytes32 transactionId, Record storage record, Progress progress, bytes calldata proof) private {
+    /// @inheritdoc IACTPKernel
+    function milestonesOf(bytes32 transactionId) external view returns (MilestoneView[] memory milestones) {
+        (Record storage record,) = _load(transactionId);
+        uint256 count = record.milestones.length;
+        milestones = new MilestoneView[](count);
+        for (uint256 index = 0; index < count; ++index) {
+            MilestoneRecord memory part = record.milestones[index];
+            milestones[index] = MilestoneView(part.amount, part.deadline, part.conditionHash, part.status);
+        }
+    }
+
+    /// @inheritdoc IACTPKernel
+    function feeRecipient() external view returns (address) {
+        return _fees.recipient;
+    }
+
+    /// @inheritdoc IACTPKernel
+    function accruedFees() external view returns (uint256) {
+        return _fees.accrued;
+    }
+
+    /// @inheritdoc IACTPKernel
+    function getPendingEconomicParams() external view returns (uint16, uint16, uint256, bool) {
+        PendingRates memory pending = _pending;
+        return
+            (pending.platformFeeBps, pending.requesterPenaltyBps, pending.executeAfter, pending.executeAfter != 0);
+    }
+
+    function paused() external view returns (bool) {
+        return _config.isPaused();
+    }
+
+    function platformFeeBps() external view returns (uint16) {
+        return _config.rates().feeBps();
+    }
+
+    function requesterPenaltyBps() external view returns (uint16) {
+        return _config.rates().penaltyBps();
+    }
+
+    function disputeBondBps() external view returns (uint16) {
+        return _config.rates().bondBps();
+    }
+
+    function approvedEscrowVaults(address vault) external view returns (bool) {
+        return vault != address(0) && vault == _config.vault() && _config.isVaultApproved();
+    }
+
+    function approvedMediators(address mediator) external view returns (bool) {
+        return _mediators[mediator].approved;
+    }
+
+    function mediatorApprovedAt(address mediator) external view returns (uint256) {
+        return _mediators[mediator].approvedAt;
+    }
+
+    function mediatorRevokedAt(address mediator) external view returns (uint256) {
+        return _mediators[mediator].revokedAt;
+    }
+
+    // ---------------------------------------------------------------- one function per step
+
+    function _quote(bytes32 transactionId, bytes calldata proof) private {
+        (Record storage record, Progress progress) = _load(transactionId);
         if (progress.state() != State.INITIATED) revert InvalidTransition(progress.state(), State.QUOTED);
         _checkProvider(progress);
         _checkDeadline(progress);
@@ -399,15 +454,18 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         _move(transactionId, record, progress, State.QUOTED);
     }
 
-    function _start(bytes32 transactionId, Record storage record, Progress progress) private {
+    function _start(bytes32 transactionId) private {
+        (Record storage record, Progress progress) = _load(transactionId);
         if (progress.state() != State.COMMITTED) revert InvalidTransition(progress.state(), State.IN_PROGRESS);
         _checkProvider(progress);
         _checkDeadline(progress);
         _move(transactionId, record, progress, State.IN_PROGRESS);
     }
 
-    function _deliver(bytes32 transactionId, Record storage record, Progress progress, bytes calldata proof) private {
-        if (progress.state() != State.IN_PROGRESS) revert InvalidTransition(progress.state(), State.DELIVERED);
+    function _deliver(bytes32 transactionId, bytes calldata proof) private {
+        (Record storage record, Progress progress) = _load(transactionId);
+        State state = progress.state();
+        if (!_isUnderWay(progress)) revert InvalidTransition(state, State.DELIVERED);
         _checkProvider(progress);
         _checkDeadline(progress);
         uint256 window = progress.agreedWindow();
@@ -421,27 +479,22 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
             if (wanted > window) window = wanted;
         }
         record.progress = progress.deliver(block.timestamp, window);
-        emit StateTransitioned(transactionId, State.IN_PROGRESS, State.DELIVERED, msg.sender, block.timestamp);
+        Raw.stateTransitioned(transactionId, state, State.DELIVERED);
     }
 
-    function _settle(bytes32 transactionId, Record storage record, Progress progress) private {
+    function _settle(bytes32 transactionId) private nonReentrant {
+        (Record storage record, Progress progress) = _load(transactionId);
         Terms terms = record.terms;
         Extras extras;
         if (progress.hasExtras()) extras = record.extras;
         uint256 remaining = terms.amount() - extras.released();
-        State state = progress.state();
-        if (state == State.DELIVERED) {
-            if (block.timestamp <= progress.windowEnd() && msg.sender != terms.requester()) {
-                revert WindowOpen(progress.windowEnd(), block.timestamp);
-            }
-        } else if (state != State.IN_PROGRESS || remaining != 0) {
-            // Work that milestones have paid in full is settled without a delivery.
-            revert InvalidTransition(state, State.SETTLED);
-        }
+        bytes4 problem = _settlementProblem(progress, terms, remaining);
+        if (problem == WindowOpen.selector) revert WindowOpen(progress.windowEnd(), block.timestamp);
+        if (problem != 0) revert InvalidTransition(progress.state(), State.SETTLED);
         _move(transactionId, record, progress, State.SETTLED);
         Config config = _config;
         uint256 net = _takeFee(transactionId, remaining, _ratesOf(config, terms.recordId()).feeBps());
-        emit EscrowReleased(transactionId, progress.provider(), net, block.timestamp);
+        Raw.escrowReleased(transactionId, progress.provider(), net);
         bytes32 escrowId = _escrowId(transactionId, record, extras);
         _payAndClose(transactionId, escrowId, progress.provider(), net, config.vault());
         if (progress.hasExtras()) {
@@ -450,219 +503,57 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         }
     }
 
-    function _dispute(bytes32 transactionId, Record storage record, Progress progress) private {
-        if (progress.state() != State.DELIVERED) revert InvalidTransition(progress.state(), State.DISPUTED);
-        Terms terms = record.terms;
-        bool byProvider = msg.sender == progress.provider();
-        if (!byProvider && msg.sender != terms.requester()) revert NotParty(msg.sender);
-        _checkWindowOpen(progress);
+    // ---------------------------------------------------------------- internals
 
-        Extras extras = record.extras;
-        HeldBond storage bond = byProvider ? record.providerBond : record.requesterBond;
-        uint256 required = _bondFor(terms, extras);
-        bool owed = false;
-        if (bond.amount == 0 && required != 0) {
-            owed = !_pullBond(transactionId, bond, msg.sender, required);
-            if (owed) emit BondOwed(transactionId, msg.sender, required);
-        }
-        record.extras = extras.dispute(byProvider, owed);
-        _move(transactionId, record, progress.withExtras(), State.DISPUTED);
-        emit DisputeOpened(transactionId, msg.sender, required, block.timestamp);
-    }
-
-    function _rule(
-        bytes32 transactionId,
-        Record storage record,
-        Progress progress,
-        State newState,
-        bytes calldata proof
-    ) private {
-        Terms terms = record.terms;
-        Extras extras = record.extras;
-        _checkResolver(terms.requester(), progress.provider());
-        Ruling memory ruling = _decodeRuling(proof, newState, terms.amount() - extras.released());
-        if (ruling.mediatorAmount != 0) {
-            address mediator = ruling.mediator;
-            if (!_isMediator(mediator) || mediator == terms.requester() || mediator == progress.provider()) {
-                revert MediatorNotApproved(mediator);
-            }
-        }
-
-        _move(transactionId, record, progress, newState);
-        address initiator = extras.isByProvider() ? progress.provider() : terms.requester();
-        (HeldBond storage bond, HeldBond storage spare) = _bonds(record, extras);
-        emit DisputeResolved(
-            transactionId,
-            keccak256(abi.encode(transactionId, initiator)),
-            initiator,
-            ruling.providerAtFault,
-            bond.amount,
-            block.timestamp
-        );
-        uint256 net = _takeFee(transactionId, ruling.providerAmount, _ratesOf(_config, terms.recordId()).feeBps());
-        // Whoever posted the bond of a party that is right, or of a dispute that is called off, gets it back.
-        address bondPayee = bond.poster;
-        if (newState == State.SETTLED && extras.isByProvider() == ruling.providerAtFault) {
-            if (extras.isBondOwed()) net = _takeOwedBond(ruling, net, _bondFor(terms, extras));
-            bondPayee = ruling.providerAtFault ? terms.requester() : progress.provider();
-        }
-        _creditBond(transactionId, spare);
-        _payRuling(transactionId, record, progress, ruling, net, bond, bondPayee);
-    }
-
-    function _cancel(bytes32 transactionId, Record storage record, Progress progress) private {
-        Terms terms = record.terms;
-        State state = progress.state();
-        if (state == State.INITIATED || state == State.QUOTED) {
-            _checkRequester(terms);
-            return _move(transactionId, record, progress, State.CANCELLED);
-        }
-        if (state != State.COMMITTED && state != State.IN_PROGRESS) revert InvalidTransition(state, State.CANCELLED);
-        if (msg.sender != progress.provider()) {
-            uint256 dueAfter = progress.deadline() + (msg.sender == terms.requester() ? 0 : REFUND_GRACE);
-            if (block.timestamp <= dueAfter) revert RefundNotDue(dueAfter, block.timestamp);
-        }
-        Extras extras = record.extras;
-        uint256 remaining = terms.amount() - extras.released();
-        // Work that milestones have paid in full can only be settled, which anyone may do.
-        if (remaining == 0) revert InvalidTransition(state, State.CANCELLED);
-        _move(transactionId, record, progress, State.CANCELLED);
-        bytes32 escrowId = _escrowId(transactionId, record, extras);
-        _refundAndClose(transactionId, escrowId, terms.requester(), remaining);
-    }
-
-    // ---------------------------------------------------------------- money
-
-    /// @dev Pays the parts of an ended dispute and the bond of its initiator; `net` is the provider's part after the
-    ///      fee. A party gets its part and the bond in one push, so that a ruling on parties whom the token refuses
-    ///      stays payable.
-    function _payRuling(
-        bytes32 transactionId,
-        Record storage record,
-        Progress progress,
-        Ruling memory ruling,
-        uint256 net,
-        HeldBond storage bond,
-        address bondPayee
-    ) private {
-        bytes32 escrowId = _escrowId(transactionId, record, record.extras);
-        address requester = record.terms.requester();
-        address provider = progress.provider();
-        uint256 bondAmount = _takeBond(transactionId, bond, bondPayee);
-        if (ruling.requesterAmount != 0) {
-            emit EscrowRefunded(transactionId, requester, ruling.requesterAmount, block.timestamp);
-        }
-        if (net != 0) emit EscrowReleased(transactionId, provider, net, block.timestamp);
-        if (bondPayee == requester) {
-            ruling.requesterAmount += bondAmount;
-        } else if (bondPayee == provider) {
-            net += bondAmount;
-        } else {
-            _pay(transactionId, escrowId, bondPayee, bondAmount);
-        }
-        _pay(transactionId, escrowId, requester, ruling.requesterAmount);
-        _pay(transactionId, escrowId, provider, net);
-        if (ruling.mediatorAmount != 0) {
-            emit EscrowMediatorPaid(transactionId, ruling.mediator, ruling.mediatorAmount, block.timestamp);
-        }
-        // The parties come first: a refused push needs gas in reserve, and the mediator is the least likely to be one.
-        _payAndClose(transactionId, escrowId, ruling.mediator, ruling.mediatorAmount, _config.vault());
-    }
-
-    function _refundAndClose(bytes32 transactionId, bytes32 escrowId, address requester, uint256 amount) private {
-        emit EscrowRefunded(transactionId, requester, amount, block.timestamp);
-        _payAndClose(transactionId, escrowId, requester, amount, _config.vault());
-    }
-
-    /// @return bond The bond of the dispute's initiator, which the ruling decides on.
-    /// @return spare A bond that was posted ahead for the other party, which goes back to its poster.
-    function _bonds(Record storage record, Extras extras)
+    /// @return problem What speaks against settling now, as the selector of the error, else zero.
+    function _settlementProblem(Progress progress, Terms terms, uint256 remaining)
         private
         view
-        returns (HeldBond storage bond, HeldBond storage spare)
+        returns (bytes4 problem)
     {
-        return extras.isByProvider()
-            ? (record.providerBond, record.requesterBond)
-            : (record.requesterBond, record.providerBond);
+        if (progress.isIn(State.DELIVERED)) {
+            if (_isWindowOver(progress) || msg.sender == terms.requester()) return 0;
+            return WindowOpen.selector;
+        }
+        if (!progress.exists()) return UnknownTransaction.selector;
+        // Work whose milestones are all paid or refunded is settled without a delivery.
+        if (remaining == 0 && _isUnderWay(progress)) return 0;
+        return InvalidTransition.selector;
     }
 
-    /// @dev A bond that could not be posted and is lost comes out of its party's part of the escrow, as far as that
-    ///      goes.
-    /// @return providerNet The provider's part after the fee and the bond.
-    function _takeOwedBond(Ruling memory ruling, uint256 net, uint256 bond)
-        private
-        pure
-        returns (uint256 providerNet)
-    {
-        if (ruling.providerAtFault) {
-            if (bond > net) bond = net;
-            ruling.requesterAmount += bond;
-            return net - bond;
+    /// @return problem What speaks against delivering now, as the selector of the error, else zero.
+    function _deliveryProblem(Progress progress) private view returns (bytes4 problem) {
+        if (!_isUnderWay(progress)) {
+            return progress.exists() ? InvalidTransition.selector : UnknownTransaction.selector;
         }
-        if (bond > ruling.requesterAmount) bond = ruling.requesterAmount;
-        ruling.requesterAmount -= bond;
-        return net + bond;
+        if (msg.sender != progress.provider()) return NotProvider.selector;
+        if (block.timestamp > progress.deadline()) return DeadlinePassed.selector;
+        return 0;
     }
 
-    /// @dev Nothing is locked in a rate that can change: bond and penalty come from the record of the creation.
-    function _lockedRates(Terms terms, Extras extras) private view returns (Rates) {
-        return _ratesOf(_config, extras.isRelocked() ? extras.recordId() : terms.recordId());
+    function _isWindowOver(Progress progress) private view returns (bool) {
+        return progress.isIn(State.DELIVERED) && block.timestamp > progress.windowEnd();
     }
 
-    function _bondFor(Terms terms, Extras extras) private view returns (uint256 bond) {
-        bond = terms.amount() * _lockedRates(terms, extras).bondBps() / MAX_BPS;
-        if (bond < MIN_DISPUTE_BOND) bond = MIN_DISPUTE_BOND;
+    /// @dev Funded, and neither delivered nor at an end.
+    function _isUnderWay(Progress progress) private pure returns (bool) {
+        return progress.isIn(State.IN_PROGRESS) || progress.isIn(State.COMMITTED);
     }
 
-    function _decodeRuling(bytes calldata proof, State newState, uint256 remaining)
-        private
-        pure
-        returns (Ruling memory ruling)
-    {
-        uint256 length = proof.length;
-        if (length == 0) {
-            if (newState == State.SETTLED) ruling.providerAmount = remaining;
-            else ruling.requesterAmount = remaining;
-            return ruling;
-        }
-        if (length != 64 && length != 96 && length != 128 && length != 160) revert InvalidProof(length);
-        ruling.requesterAmount = uint256(bytes32(proof[0:32]));
-        ruling.providerAmount = uint256(bytes32(proof[32:64]));
-        ruling.providerAtFault = true;
-        if (length == 96 || length == 160) {
-            uint256 fault = uint256(bytes32(proof[64:96]));
-            if (fault > 1) revert InvalidProof(length);
-            ruling.providerAtFault = fault == 1;
-        }
-        if (length >= 128) {
-            uint256 mediator = uint256(bytes32(proof[length - 64:length - 32]));
-            if (mediator > type(uint160).max) revert InvalidProof(length);
-            ruling.mediator = address(uint160(mediator));
-            ruling.mediatorAmount = uint256(bytes32(proof[length - 32:]));
-            uint256 maximum = remaining * MAX_MEDIATOR_FEE_BPS / MAX_BPS;
-            if (ruling.mediatorAmount > maximum) revert MediatorFeeTooHigh(ruling.mediatorAmount, maximum);
-        }
-        // Checked one by one as well, since a sum of words may wrap.
-        uint256 sum;
-        unchecked {
-            sum = ruling.requesterAmount + ruling.providerAmount + ruling.mediatorAmount;
-        }
-        if (ruling.requesterAmount > remaining || ruling.providerAmount > remaining || sum != remaining) {
-            revert SplitMismatch(sum, remaining);
-        }
+    function _noPayables(uint256 atMost) private pure returns (Payables memory) {
+        return Payables(new address[](atMost), new uint256[](atMost), 0);
     }
 
-    // ---------------------------------------------------------------- storage and checks
-
-    function _load(bytes32 transactionId) private view returns (Record storage record, Progress progress) {
-        record = _records[transactionId];
-        progress = record.progress;
-        if (!progress.exists()) revert UnknownTransaction(transactionId);
-    }
-
-    function _move(bytes32 transactionId, Record storage record, Progress progress, State newState) private {
-        record.progress = progress.moveTo(newState, block.timestamp);
-        emit StateTransitioned(transactionId, progress.state(), newState, msg.sender, block.timestamp);
+    /// @dev Adds to what a payee is to be paid at the end of a batch.
+    function _book(Payables memory payables, address payee, uint256 amount) private pure {
+        if (amount == 0) return;
+        uint256 place = payables.count;
+        while (place > 0 && payables.payees[place - 1] != payee) --place;
+        if (place == 0) {
+            payables.payees[payables.count] = payee;
+            place = ++payables.count;
+        }
+        payables.sums[place - 1] += amount;
     }
 
     /// @dev Takes an escrow id of the caller's choice. It can shadow nobody: a real transaction id always wins.
@@ -675,40 +566,107 @@ contract ACTPKernel is Payouts, ReentrancyGuardTransient {
         record.extras = record.extras.withAlias();
     }
 
-    function _escrowId(bytes32 transactionId, Record storage record, Extras extras) private view returns (bytes32) {
-        return extras.isAliased() ? record.escrowAlias : transactionId;
-    }
-
-    function _checkAmount(uint256 amount) private pure {
-        if (amount < MIN_TRANSACTION_AMOUNT || amount > MAX_TRANSACTION_AMOUNT) {
-            revert AmountOutOfBounds(amount, MIN_TRANSACTION_AMOUNT, MAX_TRANSACTION_AMOUNT);
+    /// @dev Runs the same call in the extension, on this storage, and ends with what it returns.
+    function _extend() private {
+        address target = extension;
+        assembly ("memory-safe") {
+            let pointer := mload(0x40)
+            calldatacopy(pointer, 0, calldatasize())
+            let succeeded := delegatecall(gas(), target, pointer, calldatasize(), 0, 0)
+            returndatacopy(pointer, 0, returndatasize())
+            if iszero(succeeded) { revert(pointer, returndatasize()) }
+            return(pointer, returndatasize())
         }
     }
 
-    function _checkRequester(Terms terms) private view {
-        if (msg.sender != terms.requester()) revert NotRequester(msg.sender, terms.requester());
+    // ---------------------------------------------------------------- run by the extension
+
+    function createSalted(Order calldata, Clauses calldata) external returns (bytes32) {
+        _extend();
     }
 
-    function _checkProvider(Progress progress) private view {
-        if (msg.sender != progress.provider()) revert NotProvider(msg.sender, progress.provider());
+    function createFundedWith(Order calldata, Clauses calldata) external returns (bytes32) {
+        _extend();
     }
 
-    function _checkResolver(address requester, address provider) private view {
-        if (msg.sender == requester || msg.sender == provider || (msg.sender != admin && !_isMediator(msg.sender))) {
-            revert NotResolver(msg.sender);
-        }
+    function createFundedWithPermit(Order calldata, Clauses calldata, Permit calldata) external returns (bytes32) {
+        _extend();
     }
 
-    function _checkState(Progress progress, State required) private pure {
-        if (progress.state() != required) revert WrongState(progress.state(), required);
+    function createFundedWithAuthorization(address, Order calldata, Clauses calldata, Authorization calldata) external returns (bytes32) {
+        _extend();
     }
 
-    /// @dev The deadline gates work and funding, never an exit.
-    function _checkDeadline(Progress progress) private view {
-        if (block.timestamp > progress.deadline()) revert DeadlinePassed(progress.deadline(), block.timestamp);
+    function payMilestone(bytes32, uint256) external {
+        _extend();
     }
 
-    function _checkWindowOpen(Progress progress) private view {
-        if (block.timestamp > progress.windowEnd()) revert WindowClosed(progress.windowEnd(), block.timestamp);
+    function refundMilestone(bytes32, uint256) external {
+        _extend();
     }
+
+    function settleByConsent(bytes32, uint256, uint256, uint256, bytes calldata, bytes calldata) external {
+        _extend();
+    }
+
+    function releaseMilestone(bytes32, uint256) external {
+        _extend();
+    }
+
+    function pause() external {
+        _extend();
+    }
+
+    function unpause() external {
+        _extend();
+    }
+
+    function updatePauser(address) external {
+        _extend();
+    }
+
+    function updateFeeRecipient(address) external {
+        _extend();
+    }
+
+    function transferAdmin(address) external {
+        _extend();
+    }
+
+    function acceptAdmin() external {
+        _extend();
+    }
+
+    function approveEscrowVault(address, bool) external {
+        _extend();
+    }
+
+    function approveMediator(address, bool) external {
+        _extend();
+    }
+
+    function scheduleEconomicParams(uint16, uint16) external {
+        _extend();
+    }
+
+    function cancelEconomicParamsUpdate() external {
+        _extend();
+    }
+
+    function executeEconomicParamsUpdate() external {
+        _extend();
+    }
+
+    function updateDisputeBondBps(uint16) external {
+        _extend();
+    }
+
+    function closeTimedOutDispute(bytes32) external {
+        _extend();
+    }
+
+    function postBond(bytes32, address) external {
+        _extend();
+    }
+
 }

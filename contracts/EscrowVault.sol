@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {IACTPKernel} from "./interfaces/IACTPKernel.sol";
+import {IERC3009} from "./interfaces/IERC3009.sol";
 import {IEscrowVault} from "./interfaces/IEscrowVault.sol";
 
 /// @title Escrow vault
@@ -34,8 +35,46 @@ contract EscrowVault is IEscrowVault {
 
     /// @inheritdoc IEscrowVault
     function createEscrow(bytes32 escrowId, address requester, address provider, uint256 amount) external onlyKernel {
+        _pull(requester, amount);
+        emit EscrowCreated(escrowId, requester, provider, amount);
+    }
+
+    /// @inheritdoc IEscrowVault
+    function collect(address requester, uint256 amount) external onlyKernel {
+        _pull(requester, amount);
+    }
+
+    /// @inheritdoc IEscrowVault
+    function createEscrowWithAuthorization(
+        bytes32 escrowId,
+        address requester,
+        address provider,
+        uint256 amount,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes32 nonce,
+        bytes calldata signature
+    ) external onlyKernel {
         uint256 before = _token.balanceOf(address(this));
-        _token.safeTransferFrom(requester, address(this), amount);
+        IERC3009 token_ = IERC3009(address(_token));
+        // Tokens of the first generation know the signature of an account only, in three parts.
+        if (signature.length == 65) {
+            token_.receiveWithAuthorization(
+                requester,
+                address(this),
+                amount,
+                validAfter,
+                validBefore,
+                nonce,
+                uint8(signature[64]),
+                bytes32(signature[0:32]),
+                bytes32(signature[32:64])
+            );
+        } else {
+            token_.receiveWithAuthorization(
+                requester, address(this), amount, validAfter, validBefore, nonce, signature
+            );
+        }
         _checkReceived(before, amount);
         emit EscrowCreated(escrowId, requester, provider, amount);
     }
@@ -128,6 +167,12 @@ contract EscrowVault is IEscrowVault {
     }
 
     // ---------------------------------------------------------------- internals
+
+    function _pull(address payer, uint256 amount) private {
+        uint256 before = _token.balanceOf(address(this));
+        _token.safeTransferFrom(payer, address(this), amount);
+        _checkReceived(before, amount);
+    }
 
     /// @dev A refusal is an answer, not an error: the kernel turns it into a credit so that the state can advance.
     function _push(bytes32 escrowId, address recipient, uint256 amount) private returns (uint256 paid) {

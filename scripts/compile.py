@@ -36,7 +36,7 @@ SOLC_VERSION = "0.8.30"
 SETTINGS: dict[str, Any] = {
     "evmVersion": "cancun",
     "viaIR": True,
-    "optimizer": {"enabled": True, "runs": 2000},
+    "optimizer": {"enabled": True, "runs": 10000},
 }
 ARTIFACT_KINDS = {"contract", "interface"}
 OUTPUTS = [

@@ -27,6 +27,22 @@ interface IEscrowVault {
     /// @notice Pulls `amount` from the requester for an escrow. Reverts unless exactly that much arrives.
     function createEscrow(bytes32 escrowId, address requester, address provider, uint256 amount) external;
 
+    /// @notice Pulls the sum of several escrows at once, of which the kernel's events tell. Reverts unless exactly that
+    ///         much arrives.
+    function collect(address requester, uint256 amount) external;
+
+    /// @notice Collects a transfer that the requester signed for this vault (EIP-3009).
+    function createEscrowWithAuthorization(
+        bytes32 escrowId,
+        address requester,
+        address provider,
+        uint256 amount,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes32 nonce,
+        bytes calldata signature
+    ) external;
+
     /// @notice Pulls a bond from `payer`.
     /// @return pulled False if the token refuses to move anything for this payer (it is paused, or blocks an account).
     function pullBond(address payer, uint256 amount) external returns (bool pulled);

@@ -1,66 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {IACTPKernel} from "../interfaces/IACTPKernel.sol";
 import {IEscrowVault} from "../interfaces/IEscrowVault.sol";
-import {Governance} from "./Governance.sol";
+import {KernelStorage} from "./KernelStorage.sol";
+import {Raw} from "./Raw.sol";
 
-/// @title What is owed to whom outside the escrows: fees, credits and bonds
+/// @title How money leaves the escrows: payouts, fees, bonds and credits
 /// @notice Money leaves through `_pay` and its kin only. A push that the token refuses becomes a credit of the payee,
 ///         so that no account can hold up the others. Fees accrue and are pulled.
-abstract contract Payouts is Governance {
-    struct FeeAccount {
-        address recipient;
-        uint96 accrued;
-    }
-
-    struct HeldBond {
-        address poster;
-        uint96 amount;
-    }
-
-    FeeAccount private _fees;
-    mapping(address payee => uint256) public credits;
-
-    constructor(address feeRecipient_) {
-        if (feeRecipient_ == address(0)) revert ZeroAddress();
-        _fees.recipient = feeRecipient_;
-    }
-
-    /// @inheritdoc IACTPKernel
-    function feeRecipient() external view returns (address) {
-        return _fees.recipient;
-    }
-
-    /// @inheritdoc IACTPKernel
-    function accruedFees() external view returns (uint256) {
-        return _fees.accrued;
-    }
-
-    /// @inheritdoc IACTPKernel
-    function updateFeeRecipient(address newRecipient) external onlyAdmin {
-        if (newRecipient == address(0)) revert ZeroAddress();
-        FeeAccount memory old = _fees;
-        _fees = FeeAccount(newRecipient, 0);
-        if (old.accrued != 0) _credit(bytes32(0), old.recipient, old.accrued);
-        emit FeeRecipientUpdated(old.recipient, newRecipient);
-    }
-
-    // ---------------------------------------------------------------- internals
-
+abstract contract Payouts is KernelStorage {
     /// @dev Takes the platform fee out of a payout to a provider.
     /// @return net What the provider gets.
     function _takeFee(bytes32 transactionId, uint256 amount, uint256 feeBps) internal returns (uint256 net) {
-        // Amounts have 50 bits and rates 14, and 2^96 base units never exist: nothing here can overflow.
+        uint256 fee = _feeOf(amount, feeBps);
+        if (fee == 0) return amount;
+        // A fee is at most the amount, and 2^96 base units never exist: nothing here can overflow.
         unchecked {
-            uint256 fee = amount * feeBps / MAX_BPS;
-            if (fee < MIN_FEE) fee = MIN_FEE;
-            if (fee > amount) fee = amount;
-            if (fee == 0) return amount;
             _fees.accrued += uint96(fee);
-            emit PlatformFeeAccrued(transactionId, _fees.recipient, fee, block.timestamp);
+            Raw.platformFeeAccrued(transactionId, _fees.recipient, fee);
             return amount - fee;
         }
+    }
+
+    /// @dev The fee of one payout: the rate, at least the minimum, at most the payout itself.
+    function _feeOf(uint256 amount, uint256 feeBps) internal view returns (uint256 fee) {
+        // Amounts have 50 bits and rates 14.
+        unchecked {
+            fee = amount * feeBps / MAX_BPS;
+        }
+        if (fee < MIN_FEE) fee = MIN_FEE;
+        if (fee > amount) fee = amount;
     }
 
     /// @dev Pushes tokens out of an escrow, or owes them.
@@ -106,32 +75,11 @@ abstract contract Payouts is Governance {
         return true;
     }
 
-    /// @dev Pays out a credit in full, or reverts and keeps it.
-    function _payCredit(address payee) internal {
-        uint256 amount = credits[payee];
-        if (amount == 0) revert NothingToWithdraw(payee);
-        credits[payee] = 0;
-        if (_vault().payout(bytes32(0), payee, amount) == 0) revert PushRefused(payee, amount);
-        emit CreditWithdrawn(payee, msg.sender, amount);
-    }
-
-    /// @dev Pays out the accrued fees in full, or reverts and keeps them.
-    function _payFees() internal {
-        FeeAccount memory account = _fees;
-        if (msg.sender != account.recipient) revert NotFeeRecipient(msg.sender, account.recipient);
-        if (account.accrued == 0) revert NothingToWithdraw(msg.sender);
-        _fees.accrued = 0;
-        if (_vault().payout(bytes32(0), account.recipient, account.accrued) == 0) {
-            revert PushRefused(account.recipient, account.accrued);
-        }
-        emit FeesWithdrawn(account.recipient, account.accrued);
-    }
-
     function _vault() internal view returns (IEscrowVault) {
         return IEscrowVault(_config.vault());
     }
 
-    function _credit(bytes32 transactionId, address payee, uint256 amount) private {
+    function _credit(bytes32 transactionId, address payee, uint256 amount) internal {
         credits[payee] += amount;
         emit CreditAccrued(transactionId, payee, amount);
     }

@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 /// @dev The rarely used facts of a transaction; the `extras` bit of its `Progress` tells whether to read them.
-///      bits   0..49  released: what milestones have paid out of the escrow so far
+///      bits   0..49  released: what milestones have paid or refunded out of the escrow so far
 ///      bits  50..81  when an announced cancellation takes effect, unix seconds, 0 for none
 ///      bits  82..95  id of the parameter record of penalty and bond, if `relocked`
 ///      bit   96      relocked: an accepted quote locked the fee rate anew; penalty and bond kept their record
@@ -10,6 +10,8 @@ pragma solidity 0.8.30;
 ///      bit   98      disputed
 ///      bit   99      the provider opened the dispute (else the requester)
 ///      bit  100      the bond of the dispute is owed by its initiator
+///      bit  101      clause: the transaction has a `Clause` of its own
+///      bit  102      scheduled: the amount is paid by the milestones that were agreed at creation
 type Extras is uint256;
 
 using ExtrasLib for Extras global;
@@ -25,6 +27,8 @@ library ExtrasLib {
     uint256 private constant DISPUTED = 1 << 98;
     uint256 private constant BY_PROVIDER = 1 << 99;
     uint256 private constant BOND_OWED = 1 << 100;
+    uint256 private constant CLAUSE = 1 << 101;
+    uint256 private constant SCHEDULED = 1 << 102;
 
     function released(Extras self) internal pure returns (uint256) {
         return Extras.unwrap(self) & AMOUNT_MASK;
@@ -58,6 +62,18 @@ library ExtrasLib {
         return Extras.unwrap(self) & BOND_OWED != 0;
     }
 
+    function hasClause(Extras self) internal pure returns (bool) {
+        return Extras.unwrap(self) & CLAUSE != 0;
+    }
+
+    function isScheduled(Extras self) internal pure returns (bool) {
+        return Extras.unwrap(self) & SCHEDULED != 0;
+    }
+
+    function isEmpty(Extras self) internal pure returns (bool) {
+        return Extras.unwrap(self) == 0;
+    }
+
     function release(Extras self, uint256 amount) internal pure returns (Extras) {
         return Extras.wrap(Extras.unwrap(self) + amount);
     }
@@ -74,6 +90,14 @@ library ExtrasLib {
 
     function withAlias(Extras self) internal pure returns (Extras) {
         return Extras.wrap(Extras.unwrap(self) | ALIASED);
+    }
+
+    function withClause(Extras self) internal pure returns (Extras) {
+        return Extras.wrap(Extras.unwrap(self) | CLAUSE);
+    }
+
+    function withSchedule(Extras self) internal pure returns (Extras) {
+        return Extras.wrap(Extras.unwrap(self) | SCHEDULED);
     }
 
     function dispute(Extras self, bool byProvider, bool owed) internal pure returns (Extras) {

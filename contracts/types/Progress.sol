@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {IACTPKernel} from "../interfaces/IACTPKernel.sol";
+import {IKernelTypes} from "../interfaces/IKernelTypes.sol";
 
 /// @dev Slot B of a transaction: the only one that a transition rewrites. Zero means that the id is unknown, since a
 ///      provider is never zero.
@@ -55,8 +55,17 @@ library ProgressLib {
         return (Progress.unwrap(self) >> UPDATED_SHIFT) & TIME_MASK;
     }
 
-    function state(Progress self) internal pure returns (IACTPKernel.State) {
-        return IACTPKernel.State((Progress.unwrap(self) >> STATE_SHIFT) & STATE_MASK);
+    /// @dev Three bits hold the eight states, so there is nothing to check.
+    function state(Progress self) internal pure returns (IKernelTypes.State state_) {
+        uint256 word = (Progress.unwrap(self) >> STATE_SHIFT) & STATE_MASK;
+        assembly ("memory-safe") {
+            state_ := word
+        }
+    }
+
+    /// @dev Cheaper than comparing `state()`, which the compiler checks again wherever it is used.
+    function isIn(Progress self, IKernelTypes.State state_) internal pure returns (bool) {
+        return (Progress.unwrap(self) >> STATE_SHIFT) & STATE_MASK == uint256(state_);
     }
 
     function isDelivered(Progress self) internal pure returns (bool) {
@@ -74,7 +83,9 @@ library ProgressLib {
     /// @dev The agreed deadline, whether delivered or not.
     function deadline(Progress self) internal pure returns (uint256) {
         uint256 clock = _clock(self);
-        return isDelivered(self) ? clock + _span(self) - OFFSET_BASE : clock;
+        unchecked {
+            return isDelivered(self) ? clock + _span(self) - OFFSET_BASE : clock;
+        }
     }
 
     /// @dev The agreed dispute window in seconds; only before delivery.
@@ -92,17 +103,20 @@ library ProgressLib {
         return isDelivered(self) ? _clock(self) : _span(self);
     }
 
-    function moveTo(Progress self, IACTPKernel.State newState, uint256 timestamp) internal pure returns (Progress) {
+    function moveTo(Progress self, IKernelTypes.State newState, uint256 timestamp) internal pure returns (Progress) {
         uint256 word = Progress.unwrap(self) & ~((TIME_MASK << UPDATED_SHIFT) | (STATE_MASK << STATE_SHIFT));
         return Progress.wrap(word | (timestamp << UPDATED_SHIFT) | (uint256(newState) << STATE_SHIFT));
     }
 
     function deliver(Progress self, uint256 timestamp, uint256 window) internal pure returns (Progress) {
-        uint256 end = timestamp + window;
-        uint256 offset = _clock(self) + OFFSET_BASE - end;
-        uint256 word = Progress.unwrap(self) & ~((TIME_MASK << CLOCK_SHIFT) | (SPAN_MASK << SPAN_SHIFT));
-        word |= (end << CLOCK_SHIFT) | (offset << SPAN_SHIFT) | DELIVERED;
-        return moveTo(Progress.wrap(word), IACTPKernel.State.DELIVERED, timestamp);
+        // Times have 32 bits; the window is at most 30 days and delivery is not after the deadline.
+        unchecked {
+            uint256 end = timestamp + window;
+            uint256 offset = _clock(self) + OFFSET_BASE - end;
+            uint256 word = Progress.unwrap(self) & ~((TIME_MASK << CLOCK_SHIFT) | (SPAN_MASK << SPAN_SHIFT));
+            word |= (end << CLOCK_SHIFT) | (offset << SPAN_SHIFT) | DELIVERED;
+            return moveTo(Progress.wrap(word), IKernelTypes.State.DELIVERED, timestamp);
+        }
     }
 
     function fund(Progress self) internal pure returns (Progress) {

@@ -88,7 +88,7 @@ class Bench:
         return Deployed(artifact, receipt["contractAddress"])
 
     def _mine(self, sender: str, data: bytes, to: str | None, what: str) -> dict[str, Any]:
-        call = {"from": sender, "data": "0x" + data.hex(), "gas": hex(8_000_000)}
+        call = {"from": sender, "data": "0x" + data.hex(), "gas": hex(16_000_000)}
         if to is not None:
             call["to"] = to
         tx_hash = self.chain.request("eth_sendTransaction", [call])
