@@ -98,7 +98,6 @@ contract ACTPKernel is Openings, Cancellations, IACTPKernel {
     /// @inheritdoc IACTPKernel
     function createFunded(Order calldata order) external nonReentrant returns (bytes32 transactionId) {
         Config config = _config;
-        _checkVaultOpen(config);
         transactionId = _open(msg.sender, order, config, Extras.wrap(0), 0, true);
         IEscrowVault(config.vault()).createEscrow(transactionId, msg.sender, order.provider, order.amount);
     }
@@ -106,7 +105,6 @@ contract ACTPKernel is Openings, Cancellations, IACTPKernel {
     /// @inheritdoc IACTPKernel
     function createFundedBatch(Order[] calldata orders) external nonReentrant returns (bytes32[] memory transactionIds) {
         Config config = _config;
-        _checkVaultOpen(config);
         uint256 count = orders.length;
         transactionIds = new bytes32[](count);
         uint256 total;

@@ -10,7 +10,7 @@ import {Progress} from "./types/Progress.sol";
 
 /// @title What the kernel does rarely
 /// @notice The kernel makes this contract in its constructor and runs it on its own storage, by delegatecall. Called
-///         by itself it has no vault and no admin, and so can do nothing of consequence.
+///         by itself it has no vault and no admin: it moves nothing, and what it records concerns nobody.
 contract KernelExtension is Governance, Funding, Disputes {
     constructor(address usdc_, Economics memory economics) KernelStorage(usdc_, economics) {}
 

@@ -248,7 +248,8 @@ interface IKernelTypes {
     error NotProvider(address caller, address provider);
     /// @notice Only the requester or the provider may do this, or may be named here.
     error NotParty(address account);
-    /// @notice Disputes are ruled on by the admin or an approved mediator who is not a party.
+    /// @notice Disputes are ruled on by the arbiter whom the transaction names, else by the admin or an approved mediator;
+    ///         never by a party.
     error NotResolver(address caller);
     /// @notice Only the admin may do this.
     error NotAdmin(address caller, address admin);

@@ -49,7 +49,6 @@ abstract contract Funding is Openings, Milestones {
         Authorization calldata authorization
     ) external nonReentrant returns (bytes32 transactionId) {
         Config config = _config;
-        _checkVaultOpen(config);
         transactionId = _openWith(requester, order, clauses, config, true);
         // Nobody can change a term without changing the nonce that the requester signed.
         bytes32 nonce = keccak256(abi.encode(block.chainid, address(this), requester, order, clauses));
@@ -67,7 +66,6 @@ abstract contract Funding is Openings, Milestones {
 
     function _createFunded(Order calldata order, Clauses calldata clauses) private returns (bytes32 transactionId) {
         Config config = _config;
-        _checkVaultOpen(config);
         transactionId = _openWith(msg.sender, order, clauses, config, true);
         IEscrowVault(config.vault()).createEscrow(transactionId, msg.sender, order.provider, order.amount);
     }

@@ -23,10 +23,12 @@ abstract contract Openings is Payouts {
         uint256 amount = order.amount;
         uint256 deadline = order.deadline;
         bytes32 serviceHash = order.serviceHash;
-        _checkTerms(config, requester, provider, amount, deadline, order.disputeWindow);
         transactionId = _saltedId(requester, order.salt);
         Record storage record = _records[transactionId];
+        // Before all else, so that a retry learns of the first payment whatever has changed since.
         if (record.progress.exists()) revert SaltUsed(transactionId, order.salt);
+        if (funded && !config.isVaultApproved()) revert VaultNotApproved(config.vault());
+        _checkTerms(config, requester, provider, amount, deadline, order.disputeWindow);
 
         Progress progress = ProgressLib.pack(provider, block.timestamp, deadline, order.disputeWindow);
         if (funded) progress = progress.fund().moveTo(State.COMMITTED, block.timestamp);
@@ -70,9 +72,5 @@ abstract contract Openings is Payouts {
         if (disputeWindow < MIN_DISPUTE_WINDOW || disputeWindow > MAX_DISPUTE_WINDOW) {
             revert DisputeWindowOutOfBounds(disputeWindow, MIN_DISPUTE_WINDOW, MAX_DISPUTE_WINDOW);
         }
-    }
-
-    function _checkVaultOpen(Config config) internal pure {
-        if (!config.isVaultApproved()) revert VaultNotApproved(config.vault());
     }
 }

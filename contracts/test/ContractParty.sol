@@ -26,7 +26,7 @@ contract ContractParty is Ownable, IERC1271 {
     }
 
     /// @notice ERC-1271: the magic value if the owner signed this very hash.
-    function isValidSignature(bytes32 hash, bytes calldata signature) external view returns (bytes4) {
+    function isValidSignature(bytes32 hash, bytes calldata signature) external view virtual returns (bytes4) {
         (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecover(hash, signature);
         bool valid = problem == ECDSA.RecoverError.NoError && signer == owner();
         return valid ? IERC1271.isValidSignature.selector : bytes4(0xffffffff);

@@ -30,7 +30,7 @@ contract ReentrantToken is PlainERC20 {
         return true;
     }
 
-    function _attack() private {
+    function _attack() internal virtual {
         address aim = target;
         if (aim == address(0)) return;
         // Disarmed first: the attack itself may move tokens, and would start again without end.

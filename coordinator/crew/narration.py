@@ -21,7 +21,7 @@ from coordinator.crew.wording import (
     headline,
     opening_lines,
     sentence,
-    short_id,
+    short_ids,
     vault_sentence,
 )
 
@@ -99,7 +99,7 @@ class Narrator:
                 Text(line.provider),
                 self._amount(line.amount),
                 _state(line.state),
-                Text(short_id(line.transaction_id), style="dim"),
+                Text(short_ids(line.transaction_ids), style="dim"),
             )
         return table
 

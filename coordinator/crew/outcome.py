@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from coordinator.crew.scenario import Disputed, Purchase, Scenario, SilentProvider
+from coordinator.crew.scenario import Agreed, Disputed, Purchase, Scenario, SilentProvider
 
 __all__ = ["Expected", "Outcome", "Rates", "expected_balances", "missing_for_bonds", "outcome_of"]
 
@@ -70,13 +70,16 @@ def outcome_of(purchase: Purchase, rates: Rates) -> Outcome:
             payouts.append(dispute.provider_gets)
             refund = dispute.requester_gets
             bond_to_provider = _bond_moved(dispute, rates.bond(purchase.amount))
+        case Agreed() as agreement:
+            payouts.append(agreement.provider_gets)
+            refund = agreement.requester_gets
         case SilentProvider():
             refund = purchase.remaining
         case _:
-            payouts.append(purchase.remaining)
+            payouts.extend([purchase.remaining] * purchase.copies)
     fees = sum(rates.fee(payout) for payout in payouts)
     return Outcome(
-        treasury=refund - purchase.amount - bond_to_provider,
+        treasury=refund - purchase.total - bond_to_provider,
         provider=sum(payouts) - fees + bond_to_provider,
         fees=fees,
     )
@@ -94,7 +97,7 @@ def missing_for_bonds(scenario: Scenario, rates: Rates) -> tuple[str, int] | Non
 
     Counts as if all purchases were open at once, and no provider had been paid yet.
     """
-    treasury_needs = sum(purchase.amount for purchase in scenario.purchases)
+    treasury_needs = sum(purchase.total for purchase in scenario.purchases)
     provider_needs = {provider.id: 0 for provider in scenario.providers}
     for purchase in scenario.purchases:
         if isinstance(purchase.ending, Disputed):

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from coordinator.crew.scenario import (
     SLACK_SECONDS,
+    Agreed,
     BlockedPayee,
     Contradiction,
     Disputed,
@@ -24,6 +25,9 @@ class Action(StrEnum):
 
     ORDER = "order"
     FUND = "fund"
+    PAY = "pay"
+    PAY_UNHEARD = "pay_unheard"
+    ASK_AGAIN = "ask_again"
     START = "start"
     PAY_MILESTONE = "pay_milestone"
     DELIVER = "deliver"
@@ -31,6 +35,7 @@ class Action(StrEnum):
     SETTLE = "settle"
     DISPUTE = "dispute"
     RULE = "rule"
+    AGREE = "agree"
     RECLAIM = "reclaim"
     BLOCK = "block"
     UNBLOCK = "unblock"
@@ -67,8 +72,14 @@ def _steps_of(purchase: Purchase) -> list[PlannedStep]:
     silent = isinstance(purchase.ending, SilentProvider)
     delivered = deadline if silent else ordered + purchase.delivery_seconds
 
-    then(ordered, Action.ORDER, Action.FUND)
-    if purchase.starts:
+    if purchase.reply_lost:
+        then(ordered, Action.PAY_UNHEARD, Action.ASK_AGAIN)
+    elif purchase.paid_at_once:
+        then(ordered, Action.PAY)
+    else:
+        then(ordered, Action.ORDER, Action.FUND)
+    # A batch is delivered without being started piece by piece.
+    if purchase.starts and purchase.copies == 1:
         then(ordered, Action.START)
     pieces = len(purchase.milestones) + 1
     for number, milestone in enumerate(purchase.milestones, start=1):
@@ -83,6 +94,8 @@ def _steps_of(purchase: Purchase) -> list[PlannedStep]:
         case Disputed(opened_after_seconds=opened_after, ruled_after_seconds=ruled_after):
             then(delivered + opened_after, Action.DISPUTE)
             then(delivered + opened_after + ruled_after, Action.RULE)
+        case Agreed(agreed_after_seconds=agreed_after):
+            then(delivered + agreed_after, Action.AGREE)
         case SettledByBot():
             then(window_ends, Action.SETTLE)
         case BlockedPayee(unblocked_after_seconds=unblocked_after):
@@ -93,7 +106,7 @@ def _steps_of(purchase: Purchase) -> list[PlannedStep]:
     return steps
 
 
-_MOVES_PROVIDER_MONEY = {Action.PAY_MILESTONE, Action.ACCEPT, Action.SETTLE, Action.DISPUTE, Action.RULE}
+_MOVES_PROVIDER_MONEY = {Action.PAY_MILESTONE, Action.ACCEPT, Action.SETTLE, Action.DISPUTE, Action.RULE, Action.AGREE}
 
 
 def _refuse_blocked_payees_with_other_business(scenario: Scenario) -> None:

@@ -122,9 +122,9 @@ class _Play:
             purchase_id=purchase.id,
             agent=self._scenario.agent(purchase.agent).name,
             provider=self._scenario.provider(purchase.provider).name,
-            amount=transaction.amount,
+            amount=purchase.total,
             state=transaction.state,
-            transaction_id=transaction.transaction_id,
+            transaction_ids=self._steps.transaction_ids(purchase),
         )
 
     def _balance_lines(self, before: dict[str, int]) -> tuple[BalanceLine, ...]:

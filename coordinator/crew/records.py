@@ -64,7 +64,8 @@ class Step:
 
     `amount` is what the step is about, `text` the purpose of an order or the reason of a dispute. `paid_to_treasury`,
     `paid_to_provider` and `credited` are changes of balances and of the provider's credit, measured around a step that
-    pays out of an escrow; `fee` is what the platform accrued in it.
+    pays out of an escrow; `fee` is what the platform accrued in it. A step of a batch is about all its `copies`, and
+    `transaction_id` is that of the first.
     """
 
     at: int
@@ -83,6 +84,7 @@ class Step:
     paid_to_treasury: int = 0
     paid_to_provider: int = 0
     credited: int = 0
+    copies: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class PurchaseLine:
     provider: str
     amount: int
     state: State
-    transaction_id: str
+    transaction_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ __all__ = [
     "TABLES",
     "Accepted",
     "Agent",
+    "Agreed",
     "BlockedPayee",
     "Contradiction",
     "Disputed",
@@ -42,6 +43,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,15}", re.ASCII)
 _HOUR = 3_600
 _MIN_WINDOW, _MAX_WINDOW = _HOUR, 30 * 24 * _HOUR
 _MAX_DEADLINE = 365 * 24 * _HOUR
+_MAX_COPIES = 100
 
 
 class Contradiction(ValueError):
@@ -169,6 +171,15 @@ class Disputed(Table):
     ruled_after_seconds: Duration = Field(default=24 * _HOUR, alias="ruled_after")
 
 
+class Agreed(Table):
+    """After the delivery the parties agree on a split, sign it, and end the transaction by it."""
+
+    kind: Literal["agreed"]
+    agreed_after_seconds: Duration = Field(default=1_800, alias="agreed_after")
+    requester_gets: Amount
+    provider_gets: Amount
+
+
 class SilentProvider(Table):
     """The provider takes the job, or not even that, and never delivers; the requester reclaims after the deadline."""
 
@@ -183,7 +194,7 @@ class BlockedPayee(Table):
     unblocked_after_seconds: Duration = Field(default=24 * _HOUR, alias="unblocked_after")
 
 
-_KINDS = ("accepted", "settled_by_bot", "disputed", "silent_provider", "blocked_payee")
+_KINDS = ("accepted", "settled_by_bot", "disputed", "agreed", "silent_provider", "blocked_payee")
 
 
 def _ending(value: object) -> object:
@@ -196,12 +207,15 @@ def _ending(value: object) -> object:
     return table
 
 
-_ENDINGS: tuple[type[Table], ...] = (Accepted, SettledByBot, Disputed, SilentProvider, BlockedPayee)
-Ending = Accepted | SettledByBot | Disputed | SilentProvider | BlockedPayee
+_ENDINGS: tuple[type[Table], ...] = (Accepted, SettledByBot, Disputed, Agreed, SilentProvider, BlockedPayee)
+Ending = Accepted | SettledByBot | Disputed | Agreed | SilentProvider | BlockedPayee
 
 
 class Purchase(Table):
-    """One purchase. The deadline and the delivery count from the order, the dispute window from the delivery."""
+    """One purchase. The deadline and the delivery count from the order, the dispute window from the delivery.
+
+    With `copies` it is that many equal transactions of `amount` each, paid, delivered and settled as one batch.
+    """
 
     id: Id
     agent: str
@@ -213,12 +227,24 @@ class Purchase(Table):
     dispute_window_seconds: Duration = Field(default=48 * _HOUR, alias="dispute_window")
     delivered_after_seconds: Duration | None = Field(default=None, alias="delivered_after")
     milestones: Annotated[tuple[Price, ...], Field(strict=False)] = ()
+    copies: Annotated[int, Field(ge=1, le=_MAX_COPIES)] = 1
+    reply_lost: bool = False
     ending: Annotated[Ending, Field(discriminator="kind"), BeforeValidator(_ending)]
 
     @property
     def remaining(self) -> int:
         """What the escrow holds once all milestones are paid."""
         return self.amount - sum(self.milestones)
+
+    @property
+    def total(self) -> int:
+        """What all copies cost."""
+        return self.amount * self.copies
+
+    @property
+    def paid_at_once(self) -> bool:
+        """Whether one eth transaction both orders and pays."""
+        return self.reply_lost or self.copies > 1
 
     @property
     def starts(self) -> bool:
@@ -229,6 +255,13 @@ class Purchase(Table):
     def dispute(self) -> Disputed:
         """The ending of a purchase that is disputed. Raises TypeError for another one."""
         if not isinstance(self.ending, Disputed):
+            raise TypeError(f"purchase {self.id!r} ends as {self.ending.kind}")
+        return self.ending
+
+    @property
+    def agreement(self) -> Agreed:
+        """The ending of a purchase whose parties agree on a split. Raises TypeError for another one."""
+        if not isinstance(self.ending, Agreed):
             raise TypeError(f"purchase {self.id!r} ends as {self.ending.kind}")
         return self.ending
 
@@ -259,19 +292,39 @@ class Purchase(Table):
                 f"{format_usdc(self.amount)} USDC",
                 at="milestones",
             )
+        self._check_batch()
+        if isinstance(self.ending, Agreed):
+            self._check_split(self.ending, "an agreement")
+            if self.ending.agreed_after_seconds + SLACK_SECONDS > self.dispute_window_seconds:
+                raise Contradiction(
+                    "must be at least 10m before the end of the dispute_window", at="ending.agreed_after"
+                )
         if isinstance(self.ending, Disputed):
+            self._check_split(self.ending, "a ruling")
             self._check_dispute(self.ending)
         return self
 
-    def _check_dispute(self, dispute: Disputed) -> None:
-        total = dispute.requester_gets + dispute.provider_gets
+    def _check_batch(self) -> None:
+        if self.copies == 1:
+            return
+        if not isinstance(self.ending, (Accepted, SettledByBot)):
+            raise Contradiction("several copies can only be accepted or settled_by_bot", at="ending")
+        if self.milestones:
+            raise Contradiction("several copies have no milestones", at="milestones")
+        if self.reply_lost:
+            raise Contradiction("only the reply to a single payment can be lost", at="reply_lost")
+
+    def _check_split(self, split: Disputed | Agreed, name: str) -> None:
+        total = split.requester_gets + split.provider_gets
         if total != self.remaining:
             after = " after the milestones" if self.milestones else ""
             raise Contradiction(
                 f"requester_gets and provider_gets sum to {format_usdc(total)} USDC, and the escrow holds "
-                f"{format_usdc(self.remaining)} USDC{after}: a ruling shares out all of it, no more and no less",
+                f"{format_usdc(self.remaining)} USDC{after}: {name} shares out all of it, no more and no less",
                 at="ending",
             )
+
+    def _check_dispute(self, dispute: Disputed) -> None:
         if dispute.opened_after_seconds + SLACK_SECONDS > self.dispute_window_seconds:
             raise Contradiction("must be at least 10m before the end of the dispute_window", at="ending.opened_after")
         if dispute.ruled_after_seconds >= _MAX_WINDOW:
@@ -307,7 +360,7 @@ class Scenario(Table):
                         f"there is no {role} '{wanted}'; {role}s are {', '.join(sorted(known[role]))}",
                         at=f"purchases[{index}].{role}",
                     )
-        cost = sum(purchase.amount for purchase in self.purchases)
+        cost = sum(purchase.total for purchase in self.purchases)
         if cost > self.treasury.funding:
             raise Contradiction(
                 f"the purchases cost {format_usdc(cost)} USDC, and the treasury gets "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from actp.binding import Binding, Session
 from actp.chain import EmbeddedChain, dev_accounts
@@ -21,12 +22,32 @@ from coordinator.crew.outcome import Rates
 from coordinator.crew.records import Account
 from coordinator.crew.scenario import Scenario
 
-__all__ = ["ISSUER_NAME", "Stage", "set_stage"]
+__all__ = ["ISSUER_NAME", "LineCut", "Stage", "set_stage"]
 
 ISSUER_NAME = "The token's issuer"
 
 _GAS_MONEY = 100 * 10**18
 """Wei for each account: gas is not what a scenario is about."""
+
+
+class LineCut(ConnectionError):
+    """The connection broke after the node had taken a transaction, and with it the process that was waiting."""
+
+
+class BadLine:
+    """A line to the chain that breaks as soon as a transaction has gone through."""
+
+    label = "a line that breaks"
+
+    def __init__(self, chain: EmbeddedChain) -> None:
+        self._chain = chain
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        """See actp.rpc.Transport. Raises LineCut after a transaction."""
+        answer = self._chain.request(method, params)
+        if method == "eth_sendRawTransaction":
+            raise LineCut("The line broke.")
+        return answer
 
 
 @dataclass(frozen=True)
@@ -41,6 +62,7 @@ class Stage:
     arbiter: ACTPClient
     fee_recipient: ACTPClient
     issuer: Binding
+    treasury_signer: Signer
     accounts: tuple[Account, ...]
 
     @property
@@ -68,6 +90,15 @@ class Stage:
             bond_bps=kernel.read("disputeBondBps"),
             min_bond=kernel.read("MIN_DISPUTE_BOND"),
         )
+
+    def treasury_on_a_bad_line(self) -> ACTPClient:
+        """The treasury in a process of its own, which will not hear what becomes of its next transaction."""
+        return ACTPClient(replace(self.endpoint, transport=BadLine(self.chain)), self.treasury_signer)
+
+    def newest_transaction(self) -> str:
+        """The id of the last transaction that was created, as the chain's events tell it."""
+        created = self.treasury.events.since(names=["TransactionCreated"]).events
+        return str(created[-1].transaction_id)
 
     def block_list(self, account: str, *, blocked: bool) -> None:
         """The token's issuer puts an account on its block-list, or takes it off."""
@@ -131,6 +162,7 @@ def set_stage(scenario: Scenario) -> Stage:
         arbiter=arbiter,
         fee_recipient=fee_recipient,
         issuer=as_token_authority(signers["issuer"]),
+        treasury_signer=signers["treasury"],
         accounts=(
             Account(scenario.treasury.name, "treasury", treasury.address),
             *(Account(one.name, "provider", providers[one.id].address) for one in scenario.providers),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from actp.client import ACTPClient
+from actp.errors import ActpError
+from actp.intents import PaymentOrder
 from actp.types import Transaction
 from coordinator.crew.plan import Action, PlannedStep
 from coordinator.crew.records import Step
 from coordinator.crew.scenario import Purchase, Scenario
-from coordinator.crew.stage import ISSUER_NAME, Stage
+from coordinator.crew.stage import ISSUER_NAME, LineCut, Stage
 
 __all__ = ["Steps"]
 
-_PAYING = frozenset({Action.PAY_MILESTONE, Action.ACCEPT, Action.SETTLE, Action.RULE, Action.RECLAIM})
+_PAYING = frozenset({Action.PAY_MILESTONE, Action.ACCEPT, Action.SETTLE, Action.RULE, Action.AGREE, Action.RECLAIM})
 """Steps in which money leaves an escrow."""
+
+_CONSENT_SECONDS = 3_600
+"""How long a signed split is valid."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class Steps:
     def __init__(self, scenario: Scenario, stage: Stage) -> None:
         self._scenario = scenario
         self._stage = stage
-        self._ids: dict[str, str] = {}
+        self._ids: dict[str, tuple[str, ...]] = {}
+        self._payments: dict[str, PaymentOrder] = {}
         self._open: list[str] = []
 
     @property
@@ -50,8 +56,12 @@ class Steps:
         return tuple(self._open)
 
     def transaction(self, purchase: Purchase) -> Transaction:
-        """The kernel's record of a purchase that was ordered."""
-        return self._stage.treasury.kernel.get_transaction(self._ids[purchase.id])
+        """The kernel's record of a purchase that was ordered, of the first of its copies."""
+        return self._stage.treasury.kernel.get_transaction(self._id(purchase))
+
+    def transaction_ids(self, purchase: Purchase) -> tuple[str, ...]:
+        """The transactions of a purchase that was ordered."""
+        return self._ids[purchase.id]
 
     def bonds(self, transaction_id: str) -> int:
         """The dispute bonds that the vault holds for a transaction."""
@@ -75,8 +85,8 @@ class Steps:
         act = self._act(planned, provider)
         after = self._holdings(provider) if pays else _Holdings()
         transaction = self.transaction(purchase)
-        if transaction.state.final and transaction.transaction_id in self._open:
-            self._open.remove(transaction.transaction_id)
+        if transaction.state.final:
+            self._open = [own_id for own_id in self._open if own_id not in self._ids[purchase.id]]
         return Step(
             self._stage.now(),
             planned.action,
@@ -94,40 +104,59 @@ class Steps:
             paid_to_treasury=after.treasury - before.treasury,
             paid_to_provider=after.provider - before.provider,
             credited=after.credit - before.credit,
+            copies=purchase.copies,
         )
 
     def _act(self, planned: PlannedStep, provider: ACTPClient) -> _Act:
         stage, purchase = self._stage, planned.purchase
         match planned.action:
             case Action.ORDER:
-                self._ids[purchase.id] = self._order(purchase, provider)
-                self._open.append(self._ids[purchase.id])
+                self._opened(purchase, self._order(purchase, provider))
                 return self._by(stage.treasury, purchase.amount)
             case Action.FUND:
-                stage.treasury.fund_transaction(self._ids[purchase.id])
+                stage.treasury.fund_transaction(self._id(purchase))
                 return self._by(stage.treasury, purchase.amount)
+            case Action.PAY:
+                orders = [self._payment(purchase, provider, number) for number in range(purchase.copies)]
+                self._opened(purchase, *(one.transaction_id for one in stage.treasury.pay_many(orders)))
+                return self._by(stage.treasury, purchase.total)
+            case Action.PAY_UNHEARD:
+                self._pay_unheard(purchase, provider)
+                return self._by(stage.treasury, purchase.amount)
+            case Action.ASK_AGAIN:
+                self._ask_again(purchase)
+                return self._by(stage.treasury)
             case Action.START:
-                provider.kernel.start(self._ids[purchase.id])
+                provider.kernel.start(self._id(purchase))
                 return self._by(provider)
             case Action.PAY_MILESTONE:
-                stage.treasury.kernel.release_milestone(self._ids[purchase.id], planned.milestone)
+                stage.treasury.kernel.release_milestone(self._id(purchase), planned.milestone)
                 return self._by(stage.treasury, planned.milestone)
             case Action.DELIVER:
-                provider.kernel.deliver(self._ids[purchase.id])
+                if purchase.copies > 1:
+                    provider.deliver_many(self._ids[purchase.id])
+                else:
+                    provider.kernel.deliver(self._id(purchase))
                 return self._by(provider)
             case Action.ACCEPT | Action.SETTLE:
                 settler = stage.treasury if planned.action is Action.ACCEPT else stage.bot
-                settler.release_escrow(self._ids[purchase.id])
-                return self._by(settler, purchase.remaining)
+                if purchase.copies > 1:
+                    settler.settle_many(self._ids[purchase.id])
+                else:
+                    settler.release_escrow(self._id(purchase))
+                return self._by(settler, purchase.remaining * purchase.copies)
+            case Action.AGREE:
+                self._agree(purchase, provider)
+                return self._by(stage.treasury, purchase.remaining)
             case Action.DISPUTE:
                 disputer = stage.treasury if purchase.dispute.opened_by == "requester" else provider
-                disputer.kernel.dispute(self._ids[purchase.id], purchase.dispute.reason.encode())
-                return self._by(disputer, self.bonds(self._ids[purchase.id]))
+                disputer.kernel.dispute(self._id(purchase), purchase.dispute.reason.encode())
+                return self._by(disputer, self.bonds(self._id(purchase)))
             case Action.RULE:
                 self._rule(purchase)
                 return self._by(stage.arbiter, purchase.remaining)
             case Action.RECLAIM:
-                stage.treasury.kernel.cancel(self._ids[purchase.id])
+                stage.treasury.kernel.cancel(self._id(purchase))
                 return self._by(stage.treasury, purchase.remaining)
             case Action.BLOCK | Action.UNBLOCK:
                 stage.block_list(provider.address, blocked=planned.action is Action.BLOCK)
@@ -138,6 +167,48 @@ class Steps:
                 return self._by(provider, credit)
             case Action.WITHDRAW_FEES:
                 raise ValueError("fees are of all purchases together")
+
+    def _id(self, purchase: Purchase) -> str:
+        return self._ids[purchase.id][0]
+
+    def _opened(self, purchase: Purchase, *transaction_ids: str) -> None:
+        self._ids[purchase.id] = transaction_ids
+        self._open.extend(transaction_ids)
+
+    def _payment(self, purchase: Purchase, provider: ACTPClient, number: int = 0) -> PaymentOrder:
+        return PaymentOrder(
+            provider=provider.address,
+            amount=purchase.amount,
+            deadline=self._stage.treasury.now() + purchase.deadline_seconds,
+            dispute_window=purchase.dispute_window_seconds,
+            metadata=purchase.purpose.encode(),
+            idempotency_key=f"{purchase.id}/{number}",
+        )
+
+    def _pay_unheard(self, purchase: Purchase, provider: ACTPClient) -> None:
+        """Pays over a line that breaks after the node has taken the payment: its payer learns nothing."""
+        payment = self._payments[purchase.id] = self._payment(purchase, provider)
+        try:
+            self._stage.treasury_on_a_bad_line().pay(funding="permit", **asdict(payment))
+        except LineCut:
+            pass
+        else:
+            raise ActpError("The line did not break.", code="scenario")
+        self._opened(purchase, self._stage.newest_transaction())
+
+    def _ask_again(self, purchase: Purchase) -> None:
+        payment = self._stage.treasury.pay(funding="permit", **asdict(self._payments[purchase.id]))
+        if not payment.found or (payment.transaction_id,) != self._ids[purchase.id]:
+            raise ActpError(f"Purchase {purchase.id!r} was paid a second time.", code="scenario")
+
+    def _agree(self, purchase: Purchase, provider: ACTPClient) -> None:
+        """Both parties sign; the treasury ends the transaction with the provider's signature."""
+        terms = purchase.agreement
+        treasury = self._stage.treasury
+        consent = provider.sign_split(
+            self._id(purchase), terms.requester_gets, terms.provider_gets, treasury.now() + _CONSENT_SECONDS
+        )
+        treasury.settle_by_consent(consent)
 
     def _order(self, purchase: Purchase, provider: ACTPClient) -> str:
         treasury = self._stage.treasury
@@ -152,7 +223,7 @@ class Steps:
 
     def _rule(self, purchase: Purchase) -> None:
         self._stage.arbiter.kernel.resolve(
-            self._ids[purchase.id],
+            self._id(purchase),
             requester_amount=purchase.dispute.requester_gets,
             provider_amount=purchase.dispute.provider_gets,
             provider_at_fault=purchase.dispute.provider_at_fault,
@@ -172,6 +243,6 @@ class Steps:
 
 
 def _text(planned: PlannedStep) -> str:
-    if planned.action is Action.ORDER:
+    if planned.action in (Action.ORDER, Action.PAY, Action.PAY_UNHEARD):
         return planned.purchase.purpose
     return planned.purchase.dispute.reason if planned.action is Action.DISPUTE else ""

@@ -10,7 +10,7 @@ from coordinator.crew.outcome import Rates
 from coordinator.crew.plan import Action
 from coordinator.crew.records import Moment, Opening, Step, VaultLine
 
-__all__ = ["aligned", "clock", "headline", "opening_lines", "sentence", "short_id", "vault_sentence"]
+__all__ = ["aligned", "clock", "headline", "opening_lines", "sentence", "short_ids", "vault_sentence"]
 
 
 def aligned(amount: int) -> str:
@@ -28,9 +28,10 @@ def _date_and_clock(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def short_id(transaction_id: str) -> str:
-    """Enough of an id to tell transactions apart; `--json` gives all of it."""
-    return f"{transaction_id[:6]}..{transaction_id[-4:]}"
+def short_ids(transaction_ids: tuple[str, ...]) -> str:
+    """Enough of an id to tell transactions apart, and how many more there are; `--json` gives all of them."""
+    first, *others = transaction_ids
+    return f"{first[:6]}.. +{len(others)}" if others else f"{first[:6]}..{first[-4:]}"
 
 
 def headline(moment: Moment) -> str:
@@ -76,21 +77,32 @@ def sentence(step: Step) -> str:
             return f"{actor} orders for {step.agent} from {provider}: {step.text}"
         case Action.FUND:
             return f"{actor} pays into escrow"
+        case Action.PAY:
+            return f"{actor} pays {step.copies} orders for {step.agent} from {provider} in one batch: {step.text}"
+        case Action.PAY_UNHEARD:
+            return f"{actor} orders and pays for {step.agent} from {provider}, and the reply is lost: {step.text}"
+        case Action.ASK_AGAIN:
+            return f"{actor} pays again with the same key: the chain has that payment, nothing is sent"
         case Action.START:
             return f"{actor} starts work"
         case Action.PAY_MILESTONE:
             return f"{actor} pays a milestone for {step.agent}: {_payout(step)}"
         case Action.DELIVER:
-            return f"{actor} delivers; may be disputed until {_date_and_clock(step.window_ends_at or step.at)}"
+            what = f" all {step.copies} in one batch" if step.copies > 1 else ""
+            return f"{actor} delivers{what}; may be disputed until {_date_and_clock(step.window_ends_at or step.at)}"
         case Action.ACCEPT:
             return f"{actor} accepts for {step.agent}: {_payout(step)}"
         case Action.SETTLE:
-            return f"{actor} settles after the dispute window: {_payout(step)}"
+            what = f" all {step.copies} with one transfer" if step.copies > 1 else ""
+            return f"{actor} settles{what} after the dispute window: {_payout(step)}"
         case Action.DISPUTE:
             whom = "" if actor == provider else f" for {step.agent}"
             return f"{actor} disputes{whom} and posts a bond: {step.text}"
         case Action.RULE:
             return f"{actor} {_ruling(step)}"
+        case Action.AGREE:
+            shares = f"{actor} gets {format_usdc(step.paid_to_treasury)}, {_payout(step)}"
+            return f"{actor} and {provider} sign a split and end it: {shares}"
         case Action.RECLAIM:
             return f"{actor} takes the money back for {step.agent}: {provider} missed the deadline"
         case Action.BLOCK:

@@ -10,10 +10,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from actp.client import ACTPClient
+from actp.errors import ActpError
+from actp.intents import Payment
 from actp.types import State
+from actp.units import keccak, to_checksum
 from coordinator.crew import play as play_module
 from coordinator.crew import run_demo
 from coordinator.crew.loading import BUNDLED_SCENARIO, ScenarioError, load_scenario
@@ -42,6 +47,16 @@ def report_of(events: tuple[Event, ...]) -> Report:
     return report
 
 
+def moves_of(stage: Stage) -> list[tuple[str, str, int]]:
+    """Every transfer of the token: from whom, to whom, how much."""
+    topic = "0x" + keccak(b"Transfer(address,address,uint256)").hex()
+    logs = stage.chain.request("eth_getLogs", [{"address": stage.token_address, "topics": [topic], "fromBlock": "0x0"}])
+    return [
+        (to_checksum("0x" + log["topics"][1][-40:]), to_checksum("0x" + log["topics"][2][-40:]), int(log["data"], 16))
+        for log in logs
+    ]
+
+
 def narrated(events: tuple[Event, ...]) -> str:
     out = io.StringIO()
     narrator = Narrator(out, plain=True)
@@ -53,13 +68,13 @@ def narrated(events: tuple[Event, ...]) -> str:
 def test_the_research_crew_adds_up_to_the_last_unit(bundled_events: tuple[Event, ...]) -> None:
     report = report_of(bundled_events)
     assert {line.account.name: line.after for line in report.balances} == {
-        "Treasury": 242_500_001,
-        "Paper Library": 24_750_000,
-        "Dataset Market": 210_375_000,
-        "GPU Cloud": 514_800_000,
+        "Treasury": 117_500_001,
+        "Paper Library": 64_350_000,
+        "Dataset Market": 247_875_000,
+        "GPU Cloud": 559_350_000,
         "Settlement bot": 0,
         "Arbiter": 0,
-        "Fee recipient": 7_574_999,
+        "Fee recipient": 10_924_999,
         "Escrow vault": 0,
     }
     assert [line.difference for line in report.balances] == [0] * 8
@@ -77,6 +92,9 @@ def test_the_research_crew_ends_as_its_file_says(bundled_events: tuple[Event, ..
         "labels": State.SETTLED,
         "alerts": State.CANCELLED,
         "inference": State.SETTLED,
+        "archive": State.SETTLED,
+        "lookups": State.SETTLED,
+        "tuning": State.SETTLED,
     }
     done = {(step.purchase_id, step.action): step for step in report.steps}
     by_bot = done["dataset", Action.SETTLE]
@@ -90,6 +108,40 @@ def test_the_research_crew_ends_as_its_file_says(bundled_events: tuple[Event, ..
     assert (blocked.state, blocked.paid_to_provider, blocked.credited) == (State.SETTLED, 0, 198_000_000)
     assert done["inference", Action.WITHDRAW_CREDIT].amount == 198_000_000
     assert done["alerts", Action.RECLAIM].paid_to_treasury == 12_750_000
+    agreed = done["tuning", Action.AGREE]
+    assert (agreed.paid_to_treasury, agreed.paid_to_provider, agreed.fee) == (15_000_000, 44_550_000, 450_000)
+
+
+def test_a_payment_whose_reply_is_lost_is_made_once(bundled_events: tuple[Event, ...]) -> None:
+    report = report_of(bundled_events)
+    steps = [step for step in report.steps if step.purchase_id == "archive"]
+    assert [step.action for step in steps][:3] == [Action.PAY_UNHEARD, Action.ASK_AGAIN, Action.START]
+    assert {step.state for step in steps[:2]} == {State.COMMITTED}
+    (bought,) = [line for line in report.purchases if line.purchase_id == "archive"]
+    assert len(bought.transaction_ids) == 1
+
+
+def test_a_demo_that_pays_twice_after_a_lost_reply_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = ACTPClient.pay
+
+    def forgetful(client: ACTPClient, **terms: Any) -> Payment:
+        return real(client, **{**terms, "idempotency_key": None})
+
+    monkeypatch.setattr(ACTPClient, "pay", forgetful)
+    scenario = load_text(tmp_path, small(('ending = "accepted"', 'reply_lost = true\nending = "accepted"')))
+    with pytest.raises(ActpError, match="was paid a second time"):
+        tuple(play(scenario, set_stage(scenario)))
+
+
+def test_a_batch_is_paid_with_one_transfer_and_settled_with_another(tmp_path: Path) -> None:
+    scenario = load_text(tmp_path, small(('ending = "accepted"', 'copies = 10\nending = "settled_by_bot"')))
+    stage = set_stage(scenario)
+    report = report_of(tuple(play(scenario, stage)))
+    assert report.ok
+    transfers = moves_of(stage)
+    assert transfers.count((stage.treasury.address, stage.vault_address, 100_000_000)) == 1
+    assert transfers.count((stage.vault_address, stage.providers["pia"].address, 99_000_000)) == 1
+    assert len(report.purchases[0].transaction_ids) == len(set(report.purchases[0].transaction_ids)) == 10
 
 
 def test_the_vault_holds_what_it_owes_after_every_moment(bundled_events: tuple[Event, ...]) -> None:
@@ -110,10 +162,10 @@ def test_every_ending_in_every_variant_adds_up() -> None:
     scenario = load_scenario(ALL_ENDINGS)
     report = report_of(tuple(play(scenario, set_stage(scenario))))
     assert {line.account.name: line.after for line in report.balances if line.after} == {
-        "Chest": 1_611_116_675,
-        "Pia": 158_900_000,
-        "Quentin é": 275_890_000,
-        "Fee recipient": 4_093_332,
+        "Chest": 1_593_116_675,
+        "Pia": 170_700_000,
+        "Quentin é": 281_639_999,
+        "Fee recipient": 4_543_333,
     }
     assert report.ok
 
@@ -218,7 +270,7 @@ def test_plain_text_is_aligned_and_has_no_escape_codes(bundled_events: tuple[Eve
     assert [line for line in lines if line != line.rstrip()] == []
     # The decimal points of the story's amounts stand below each other.
     amounts = [line for line in lines if re.match(r"\d\d:\d\d .*\d\.\d+ +[A-Z_]+$", line)]
-    assert len(amounts) == 22
+    assert len(amounts) == 29
     assert len({re.search(r"\.\d+ +[A-Z_]+$", line).start() for line in amounts}) == 1  # type: ignore[union-attr]
 
 
@@ -230,7 +282,7 @@ def test_the_story_tells_who_did_what_for_whom(bundled_events: tuple[Event, ...]
         "Treasury orders for Research Agent 25.00 INITIATED from Paper Library: Academic paper API access",
         "Treasury pays into escrow 25.00 COMMITTED",
         "Dataset Market starts work IN_PROGRESS",
-        "vault 572.499999 = 566.083333 escrows + 4.166666 bonds + 2.25 fees",
+        "vault 672.899999 = 666.083333 escrows + 4.166666 bonds + 2.65 fees",
         "The token's issuer puts GPU Cloud",
         "so 198.00 becomes its credit, fee 2.00",
         "vault 0.00 = nothing owed",
@@ -298,7 +350,7 @@ def test_the_script_prints_one_json_document_about_the_users_own_scenario(tmp_pa
     by_name = {line["account"]["name"]: line for line in document["balances"]}
     assert by_name["Pi\u00e4"]["after"] == by_name["Pi\u00e4"]["expected"] == 9_900_000
     (purchase,) = document["purchases"]
-    assert (purchase["state"], len(purchase["transaction_id"])) == ("SETTLED", 66)
+    assert (purchase["state"], [len(own_id) for own_id in purchase["transaction_ids"]]) == ("SETTLED", [66])
     assert [step["action"] for step in document["steps"]] == [
         "order",
         "fund",

@@ -34,6 +34,10 @@ def purchase(purchase_id: str) -> Purchase:
         ("won-dispute", Outcome(treasury=-2_500_000, provider=2_450_000, fees=50_000)),
         ("provider-wins", Outcome(treasury=-199_999_999, provider=198_000_000, fees=1_999_999)),
         ("provider-loses", Outcome(treasury=15_000_000, provider=-15_000_000, fees=0)),
+        ("batch", Outcome(treasury=-999_999, provider=849_999, fees=150_000)),
+        ("accepted-batch", Outcome(treasury=-2_000_000, provider=1_900_000, fees=100_000)),
+        ("unheard", Outcome(treasury=-5_000_000, provider=4_900_000, fees=100_000)),
+        ("agreed", Outcome(treasury=-10_000_001, provider=9_900_000, fees=100_001)),
         ("blocked", Outcome(treasury=-50_000_000, provider=49_500_000, fees=500_000)),
     ],
 )
@@ -43,9 +47,9 @@ def test_each_ending_moves_what_its_terms_say(purchase_id: str, expected: Outcom
 
 def test_the_bundled_scenario_must_end_with_these_balances() -> None:
     assert expected_balances(load_scenario(BUNDLED_SCENARIO), RATES) == Expected(
-        treasury=242_500_001,
-        providers={"papers": 24_750_000, "datasets": 210_375_000, "gpus": 514_800_000},
-        fees=7_574_999,
+        treasury=117_500_001,
+        providers={"papers": 64_350_000, "datasets": 247_875_000, "gpus": 559_350_000},
+        fees=10_924_999,
     )
 
 

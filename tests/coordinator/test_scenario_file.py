@@ -11,7 +11,7 @@ from actp.errors import InvalidInput
 from coordinator.crew import run_demo
 from coordinator.crew.durations import format_duration, parse_duration
 from coordinator.crew.loading import BUNDLED_SCENARIO, ScenarioError, load_scenario
-from coordinator.crew.scenario import Accepted, Disputed, SilentProvider
+from coordinator.crew.scenario import Accepted, Agreed, Disputed, SilentProvider
 from tests.coordinator.support import ALL_ENDINGS, DISPUTED, SMALL, load_text, small
 
 PURCHASE = SMALL[SMALL.index("[[purchases]]") :]
@@ -102,6 +102,35 @@ REFUSED = {
         "purchases[0].milestones: the provider never starts",
     ),
     "milestones above the price": (small((ENDING, 'milestones = ["6", "5"]\n' + ENDING)), "they sum to 11.00 USDC"),
+    "a treasury that cannot pay for all copies": (
+        small((DAY, f"{DAY}\ncopies = 11")),
+        "treasury.funding: the purchases cost 110.00 USDC",
+    ),
+    "no copies": (
+        small((DAY, f"{DAY}\ncopies = 0")),
+        "purchases[0].copies: input should be greater than or equal to 1",
+    ),
+    "more copies than a batch carries": (small((DAY, f"{DAY}\ncopies = 101")), "purchases[0].copies: input should be"),
+    "copies that are disputed": (
+        small((ENDING, ""), (DAY, f"{DAY}\ncopies = 2"), more=DISPUTED),
+        "purchases[0].ending: several copies can only be accepted or settled_by_bot",
+    ),
+    "copies with milestones": (
+        small((DAY, f'{DAY}\ncopies = 2\nmilestones = ["1"]')),
+        "purchases[0].milestones: several copies have no milestones",
+    ),
+    "copies whose reply is lost": (
+        small((DAY, f"{DAY}\ncopies = 2\nreply_lost = true")),
+        "purchases[0].reply_lost: only the reply to a single payment can be lost",
+    ),
+    "a split that does not sum": (
+        ending('kind = "agreed"\nrequester_gets = "1"\nprovider_gets = "8.999999"'),
+        "sum to 9.999999 USDC, and the escrow holds 10.00 USDC: an agreement shares out all of it",
+    ),
+    "an agreement after the window": (
+        ending('kind = "agreed"\nagreed_after = "2d"\nrequester_gets = "1"\nprovider_gets = "9"'),
+        "purchases[0].ending.agreed_after: must be at least 10m before the end",
+    ),
     "a treasury that cannot pay": (small(('"100"', '"9.999999"')), "treasury.funding: the purchases cost 10.00 USDC"),
     "a blocked provider that is paid for something else meanwhile": (
         small((ENDING, 'ending = "blocked_payee"\n'), more=PURCHASE.replace('"one"', '"two"').replace("1d", "6d")),
@@ -164,13 +193,13 @@ def test_the_bundled_scenario_shows_every_ending_of_the_seeds_crew() -> None:
     assert (len(scenario.agents), len(scenario.providers)) == (3, 3)
     assert {25_000_000, 150_000_000} <= {purchase.amount for purchase in scenario.purchases}
     kinds = [purchase.ending.kind for purchase in scenario.purchases]
-    assert {"accepted", "settled_by_bot", "disputed", "silent_provider", "blocked_payee"} == set(kinds)
+    assert {"accepted", "settled_by_bot", "disputed", "agreed", "silent_provider", "blocked_payee"} == set(kinds)
 
 
 def test_the_bundled_scenario_names_every_key_that_a_purchase_can_have() -> None:
     text = BUNDLED_SCENARIO.read_text(encoding="utf-8")
     purchase = load_scenario(BUNDLED_SCENARIO).purchases[0]
-    for keys in (type(purchase).keys(), Disputed.keys(), SilentProvider.keys()):
+    for keys in (type(purchase).keys(), Disputed.keys(), Agreed.keys(), SilentProvider.keys()):
         assert [key for key in keys if key not in text] == []
 
 
