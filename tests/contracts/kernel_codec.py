@@ -47,9 +47,11 @@ def signature(entry: Mapping[str, Any]) -> str:
 
 
 def readable(part: Mapping[str, Any], value: Any) -> Any:
-    """A decoded value; a struct becomes a namespace with its field names."""
+    """A decoded value; a struct becomes a namespace with its field names, an array of structs a list of them."""
     if "components" not in part:
         return value
+    if str(part["type"]).endswith("[]"):
+        return [readable({**part, "type": "tuple"}, item) for item in value]
     fields = zip(part["components"], value, strict=True)
     return SimpleNamespace(**{field["name"]: readable(field, item) for field, item in fields})
 

@@ -242,6 +242,7 @@ class World:
         """A call of the kernel (or of another contract) that must succeed, followed by a look into the books."""
         receipt = (on or self.kernel).send(function, *args, sender=sender, gas=gas)
         self.creditors |= {values.payee for values in receipt.of("CreditAccrued")}
+        self.ids += [values.transactionId for values in receipt.of("TransactionCreated")]
         if self.audit:
             self.check_books()
         return receipt
@@ -315,7 +316,6 @@ class World:
         payer = requester or self.requester
         args = (provider or self.provider, payer, amount, self.now() + work, window, service, agent, requester_agent)
         created = self.send("createTransaction", *args, sender=payer).one("TransactionCreated")
-        self.ids.append(created.transactionId)
         return bytes(created.transactionId)
 
     def move(self, transaction_id: bytes, to: State, proof: bytes = b"", *, sender: str, gas: int = PLENTY) -> Receipt:

@@ -220,8 +220,8 @@ def test_constant_has_the_documented_value(world: World, name: str, value: int) 
     assert world.kernel.read(name) == value
 
 
-def test_kernel_version_tells_the_generation(world: World) -> None:
-    assert world.kernel.read("kernelVersion").startswith("actp-escrow/")
+def test_defect_14_kernel_version_tells_a_kernel_with_schedules_from_older_ones(world: World) -> None:
+    assert world.kernel.read("kernelVersion") == "actp-escrow/2"
 
 
 def test_state_numbers_are_those_of_g1(world: World) -> None:
@@ -348,7 +348,8 @@ def test_unknown_ids_revert(world: World) -> None:
         ("transitionState", State.QUOTED, b""), ("transitionState", State.CANCELLED, b""),
         ("releaseMilestone", AMOUNT), ("releaseEscrow",), ("anchorAttestation", unknown), ("announceCancellation",),
         ("cancelEarly",), ("closeTimedOutDispute",), ("postBond", world.requester), ("requiredBond",), ("bondsOf",),
-        ("cancellationEffectiveAt",),
+        ("cancellationEffectiveAt",), ("payMilestone", 0), ("refundMilestone", 0), ("clausesOf",), ("milestonesOf",),
+        ("settleByConsent", 0, 0, 0, b"", b""),
     ]  # fmt: skip
     for function, *rest in calls:
         world.refuse("UnknownTransaction", function, unknown, *rest, sender=world.requester, transactionId=unknown)

@@ -73,6 +73,7 @@ MOVES = pytest.mark.parametrize("move", [push, pull])
         "FalseReturnToken",
         "NoReturnToken",
         "ReentrantToken",
+        "LooseToken",
         "GasBurningToken",
         "ReturnBombToken",
         "LyingToken",

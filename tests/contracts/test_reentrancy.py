@@ -47,7 +47,6 @@ class Wallet:
         world = self.world
         args = (world.provider, self.address, AMOUNT, world.now() + 10 * DAY, 2 * DAY, bytes(32), 0, 0)
         one: bytes = self.act(world.kernel, "createTransaction", *args).one("TransactionCreated").transactionId
-        world.ids.append(one)
         if state >= State.COMMITTED:
             self.act(world.kernel, "linkEscrow", one, world.vault.address, one)
         for step in (State.IN_PROGRESS, State.DELIVERED):

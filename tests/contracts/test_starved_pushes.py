@@ -10,7 +10,19 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.contracts.kernel_support import DAY, State, World
+from tests.contracts.kernel_support import DAY, USDC, State, World
+from tests.contracts.orders import (
+    FOREVER,
+    USUAL,
+    order,
+    place_many,
+    placed,
+    salt,
+    salted_id,
+    sign_permit,
+    sign_split,
+    three_parts,
+)
 
 OpenWorld = Callable[..., World]
 LIMITS = range(40_000, 220_000, 2_000)
@@ -97,3 +109,55 @@ def test_defect_05_a_starved_push_says_how_much_gas_it_needs(open_world: OpenWor
     starved = [why.values for why in refusals if why is not None and why.name == "InsufficientGas"]
     assert starved
     assert all(values.available < values.required for values in starved)
+
+
+@pytest.mark.parametrize("token", ["TestUSDC", "gated 60000"])
+def test_defect_05_a_caller_who_gives_little_gas_cannot_turn_a_payment_of_a_batch_into_a_credit(
+    open_world: OpenWorld, token: str
+) -> None:
+    world = open_world(token)
+    ids = place_many(world, [order(world, 1), order(world, 2, provider=world.other_provider)])
+    for payee in (world.provider, world.other_provider):
+        world.send("deliverBatch", ids, sender=payee)
+    world.warp(world.window_end(ids[1]) + 1)
+    for gas, events in outcomes(world, "settleBatch", ids, sender=world.stranger):
+        assert "EscrowPayout" in events, gas
+        assert not events & {"CreditAccrued", "BatchItemSkipped"}, gas
+
+
+def test_defect_05_a_relayer_who_gives_little_gas_cannot_turn_an_agreed_split_into_credits(
+    open_world: OpenWorld,
+) -> None:
+    world = open_world("gated 60000")
+    split = (placed(world, State.IN_PROGRESS), 60 * USDC, 40 * USDC, FOREVER)
+    signatures = [sign_split(world, party, *split) for party in (world.requester, world.provider)]
+    for gas, events in outcomes(world, "settleByConsent", *split, *signatures, sender=world.stranger):
+        assert "EscrowPayout" in events, gas
+        assert "CreditAccrued" not in events, gas
+
+
+@pytest.mark.parametrize("call", ["refundMilestone", "payMilestone"])
+def test_defect_05_a_caller_who_gives_little_gas_cannot_turn_a_part_of_a_schedule_into_a_credit(
+    open_world: OpenWorld, call: str
+) -> None:
+    world = open_world("gated 60000")
+    transaction_id = placed(world, State.IN_PROGRESS, clauses=three_parts(world))
+    world.pass_time(9 * DAY)
+    sender = world.requester if call == "payMilestone" else world.stranger
+    for gas, events in outcomes(world, call, transaction_id, 0, sender=sender):
+        assert "EscrowPayout" in events, gas
+        assert "CreditAccrued" not in events, gas
+
+
+def test_defect_05_a_relayer_who_gives_little_gas_opens_nothing_by_halves(world: World) -> None:
+    """A permit in a try/catch must not swallow the lack of gas and leave a payment without its money."""
+    world.token.send("approve", world.vault.address, 0, sender=world.requester)
+    call = ("createFundedWithPermit", order(world), USUAL, sign_permit(world, world.requester))
+    made = salted_id(world, world.requester, salt(1))
+    for gas in range(60_000, 300_000, 12_000):
+        with world.undone():
+            if world.kernel.refusal(*call, sender=world.requester, gas=gas) is None:
+                world.send(*call, sender=world.requester, gas=gas)
+                assert world.vault.read("remaining", made) == world.balance(world.vault.address)
+            else:
+                world.refuse("UnknownTransaction", "getTransaction", made, sender=world.requester)

@@ -151,7 +151,7 @@ def transition(target: State, situation: Situation) -> frozenset[str]:
             return PROVIDER if in_time else NOBODY
         case "COMMITTED", State.IN_PROGRESS:
             return PROVIDER if in_time else NOBODY
-        case "IN_PROGRESS", State.DELIVERED:
+        case "COMMITTED" | "IN_PROGRESS", State.DELIVERED:
             return PROVIDER if in_time else NOBODY
         case "IN_PROGRESS", State.SETTLED:
             return ALL if kind.endswith("all paid") else NOBODY
