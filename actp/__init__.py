@@ -13,22 +13,37 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from actp.batches import BatchResult as BatchResult
+    from actp.batches import ItemOutcome as ItemOutcome
     from actp.client import ACTPClient as ACTPClient
     from actp.errors import ActpError as ActpError
     from actp.errors import ArtifactMismatch as ArtifactMismatch
     from actp.errors import ConfigError as ConfigError
+    from actp.errors import IdempotencyConflict as IdempotencyConflict
     from actp.errors import InsufficientFunds as InsufficientFunds
     from actp.errors import InvalidInput as InvalidInput
     from actp.errors import NoCode as NoCode
     from actp.errors import OutcomeUnknown as OutcomeUnknown
+    from actp.errors import PartialBatch as PartialBatch
     from actp.errors import Reverted as Reverted
     from actp.errors import RpcError as RpcError
     from actp.errors import RpcUnavailable as RpcUnavailable
     from actp.errors import SendError as SendError
+    from actp.errors import SignatureRefused as SignatureRefused
+    from actp.errors import UnacceptedClauses as UnacceptedClauses
     from actp.errors import UnknownTransaction as UnknownTransaction
     from actp.errors import UnsupportedByKernel as UnsupportedByKernel
+    from actp.errors import UnsupportedByToken as UnsupportedByToken
     from actp.errors import WrongChain as WrongChain
     from actp.events import StaleCursor as StaleCursor
+    from actp.intents import Payment as Payment
+    from actp.intents import PaymentOrder as PaymentOrder
+    from actp.orders import AgreedClauses as AgreedClauses
+    from actp.orders import Milestone as Milestone
+    from actp.orders import MilestoneStatus as MilestoneStatus
+    from actp.orders import MilestoneView as MilestoneView
+    from actp.signed import PaymentAuthorization as PaymentAuthorization
+    from actp.signed import SplitConsent as SplitConsent
     from actp.signers import LocalSigner as LocalSigner
     from actp.signers import Signer as Signer
     from actp.token import MissingAllowance as MissingAllowance
@@ -45,6 +60,11 @@ _HOMES = {
         "ActpError",
         "ArtifactMismatch",
         "ConfigError",
+        "IdempotencyConflict",
+        "PartialBatch",
+        "SignatureRefused",
+        "UnacceptedClauses",
+        "UnsupportedByToken",
         "InsufficientFunds",
         "InvalidInput",
         "NoCode",
@@ -57,6 +77,10 @@ _HOMES = {
         "UnsupportedByKernel",
         "WrongChain",
     ),
+    "actp.batches": ("BatchResult", "ItemOutcome"),
+    "actp.intents": ("Payment", "PaymentOrder"),
+    "actp.orders": ("AgreedClauses", "Milestone", "MilestoneStatus", "MilestoneView"),
+    "actp.signed": ("PaymentAuthorization", "SplitConsent"),
     "actp.events": ("StaleCursor",),
     "actp.signers": ("LocalSigner", "Signer"),
     "actp.token": ("MissingAllowance",),

@@ -114,9 +114,16 @@ class Binding:
 
     def simulate(self, function: str, *arguments: Any) -> None:
         """Runs a call on the newest state without sending it. Raises Reverted if the contract would refuse."""
+        self._call(function, arguments)
+
+    def ask(self, function: str, *arguments: Any) -> tuple[Any, ...]:
+        """What a call would return if it were sent now. Raises Reverted, and ConfigError where there is no contract."""
+        return artifacts.load(self.name).decode_result(function, bytes.fromhex(self._call(function, arguments)[2:]))
+
+    def _call(self, function: str, arguments: tuple[Any, ...]) -> str:
         call = {"from": self.session.address, "to": self.address, "data": "0x" + self._data(function, arguments).hex()}
         try:
-            self.session.transport.request("eth_call", [call, "latest"])
+            return str(self.session.transport.request("eth_call", [call, "latest"]))
         except RpcError as error:
             raise self._typed(error) from error
 

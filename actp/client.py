@@ -9,14 +9,17 @@
     )
     client.fund_transaction(tx_id)
 
-`client.kernel` has the protocol's verbs, `client.escrow` the vault, `client.token` the USDC, `client.events` what
-happened. A client may be shared by any number of threads.
+`client.pay` and the other verbs of `actp.verbs` do this in one step. `client.kernel` has the protocol's verbs,
+`client.escrow` the vault, `client.token` the USDC, `client.events` what happened. A client may be shared by any number
+of threads.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
 from actp.binding import Session, TxResult
 from actp.chain.embedded import EmbeddedChain
@@ -28,12 +31,14 @@ from actp.events import Events
 from actp.kernel import Kernel
 from actp.kernel_views import Generation, generation_of
 from actp.networks import Endpoint, open_network, welcome
+from actp.orders import USUAL_TIMEOUT_BPS, Acceptance
 from actp.rpc import quantity
 from actp.signers import LocalSigner, Signer
 from actp.token import Token
 from actp.types import Network
 from actp.units import require_address
 from actp.vault import EscrowVault
+from actp.verbs import Verbs
 
 __all__ = ["ACTPClient", "Balances"]
 
@@ -48,11 +53,21 @@ class Balances:
     credit: int
 
 
-class ACTPClient:
+class ACTPClient(Verbs):
     """Escrowed payments of one account. Make one with `create`."""
 
-    def __init__(self, endpoint: Endpoint, signer: Signer) -> None:
-        """A client for a deployment that was found and checked already; see `actp.networks`."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        signer: Signer,
+        *,
+        accepted_arbiters: Collection[str] | Literal["any"] = (),
+        highest_timeout_requester_bps: int = USUAL_TIMEOUT_BPS,
+    ) -> None:
+        """A client for a deployment that was found and checked already; see `actp.networks`, and `create` for the
+        clauses that it works under.
+        """
+        acceptance = Acceptance.of(accepted_arbiters, highest_timeout_requester_bps)
         deployment = endpoint.deployment
         decoder = EventDecoder({deployment.kernel: "ACTPKernel", deployment.vault: "EscrowVault"})
         sender = Sender(endpoint.transport, signer, chain_id=endpoint.chain_id)
@@ -70,9 +85,11 @@ class ACTPClient:
             token=self.token,
             generation=generation,
             version=version,
+            acceptance=acceptance,
         )
         self.escrow = EscrowVault(session, deployment.vault, kernel=self.kernel, token=self.token)
         self.events = Events(endpoint.transport, decoder, start=endpoint.start_block)
+        super().__init__(session, kernel=self.kernel, vault=self.escrow, token=self.token, events=self.events)
 
     @classmethod
     def create(
@@ -84,6 +101,8 @@ class ACTPClient:
         deployment: str = DEFAULT_NAME,
         signer: Signer | None = None,
         chain_id: int | None = None,
+        accepted_arbiters: Collection[str] | Literal["any"] = (),
+        highest_timeout_requester_bps: int = USUAL_TIMEOUT_BPS,
     ) -> ACTPClient:
         """A client for one account on a network, after checking chain, genesis, code and key. Sends nothing, except on
         Network.LOCAL: there the contracts deploy themselves, an account without ETH gets 100, and one without USDC that
@@ -92,7 +111,10 @@ class ACTPClient:
         `network`: a Network or its name. `private_key`: 64 hex digits or 32 bytes; on LOCAL a fresh one if left out.
         `signer` signs instead, if given. `rpc_url`: else ETH_RPC_URL, else loopback for ANVIL and the public endpoint
         for BASE_SEPOLIA. `deployment`: a name in the address book ("agirails-g1" for the live AGIRAILS contracts).
-        `chain_id`: if a node of one's own has another one than the network.
+        `chain_id`: if a node of one's own has another one than the network. `accepted_arbiters`: who may alone rule on
+        disputes of what this client works on as a provider (none, unless they are named; "any" for anybody);
+        `highest_timeout_requester_bps`: the highest share of the requester, in basis points, that it accepts for a
+        dispute on which nobody rules.
 
         Raises ConfigError (also WrongChain, NoCode, ArtifactMismatch), InvalidInput, RpcUnavailable.
         """
@@ -101,7 +123,12 @@ class ACTPClient:
         endpoint = open_network(chosen, rpc_url=rpc_url, deployment=deployment, chain_id=chain_id)
         if endpoint.chain is not None:
             welcome(endpoint, account.address)
-        return cls(endpoint, account)
+        return cls(
+            endpoint,
+            account,
+            accepted_arbiters=accepted_arbiters,
+            highest_timeout_requester_bps=highest_timeout_requester_bps,
+        )
 
     def __repr__(self) -> str:
         return f"ACTPClient({self.address} on chain {self.chain_id}, {self.kernel!r})"

@@ -42,6 +42,9 @@ from actp.units import ZERO_ADDRESS, describe_base_units, keccak, require_addres
 __all__ = ["Deployer", "DeploymentPlan", "Economics", "Forecast", "Step", "contract_address", "deploy_contracts"]
 
 _CALL_GAS = 150_000
+_CREATE_GAS = 32_000
+_MADE_BY = {"ACTPKernel": ("KernelExtension",)}
+"""Contracts that the constructor of another one creates."""
 _CONSTRUCTOR_GAS = 400_000
 _CODE_LAG_SECONDS = 20.0
 _MINING_SECONDS = 120.0
@@ -387,5 +390,9 @@ def _creation_gas(artifact: Artifact) -> int:
     """
     code = artifact.bytecode
     data = 40 * (len(code) - code.count(0)) + 10 * code.count(0)
-    words = 2 * ((len(code) + 31) // 32)
-    return 53_000 + data + words + 200 * len(artifact.deployed_bytecode) + _CONSTRUCTOR_GAS
+    inner = sum(_CREATE_GAS + _deposit_gas(artifacts.load(name)) for name in _MADE_BY.get(artifact.name, ()))
+    return 53_000 + data + _deposit_gas(artifact) + inner + _CONSTRUCTOR_GAS
+
+
+def _deposit_gas(artifact: Artifact) -> int:
+    return 2 * ((len(artifact.bytecode) + 31) // 32) + 200 * len(artifact.deployed_bytecode)

@@ -268,8 +268,8 @@ def code_hash(code: bytes) -> str:
 
 
 def verify(transport: Transport, deployment: Deployment) -> None:
-    """Checks that every contract of a deployment is on the chain as recorded, is of the version packaged here, and that
-    kernel, vault and token belong together.
+    """Checks that every contract of a deployment is on the chain as recorded, is of the version packaged here (with the
+    extension that the kernel made for itself), and that kernel, vault and token belong together.
 
     Raises NoCode or ArtifactMismatch. Of contracts that others deployed the version is not checked.
     """
@@ -284,6 +284,18 @@ def verify(transport: Transport, deployment: Deployment) -> None:
             )
         require_artifact(name, contract.address, code)
     _require_wiring(transport, deployment)
+    _require_extension(transport, deployment)
+
+
+def _require_extension(transport: Transport, deployment: Deployment) -> None:
+    """A kernel that runs some of its functions from a second code account must have that, of the same version."""
+    kernel = deployment.contracts.get("ACTPKernel")
+    extension = None if kernel is None else _address_in(transport, "ACTPKernel", kernel.address, "extension")
+    if kernel is None or extension is None:
+        return  # kernels of other generations are one account
+    code = code_at(transport, extension, "the kernel's extension")
+    if kernel.code_hash is not None:
+        require_artifact("KernelExtension", extension, code)
 
 
 def _require_wiring(transport: Transport, deployment: Deployment) -> None:

@@ -11,6 +11,11 @@
     |- InsufficientFunds      an account holds less than the call needs
     |  `- MissingAllowance    ... or has approved less (in actp.token)
     |- UnsupportedByKernel    the kernel is of a generation that lacks the call
+    |- UnsupportedByToken     the token takes no signatures of this kind
+    |- IdempotencyConflict    the idempotency key belongs to a payment with other terms
+    |- UnacceptedClauses      a transaction has an arbiter or a time-out split that this provider does not accept
+    |- SignatureRefused       something signed is not for here, not for now, or not by whom it says
+    |- PartialBatch           some of a list is done, and the rest is not (or not known)
     |- UnknownTransaction     the kernel has no transaction of this id
     |- Reverted               a contract refused the call, with its decoded error
     |- StaleCursor            the events that a cursor stands for are no longer part of the chain (in actp.events)
@@ -30,17 +35,22 @@ __all__ = [
     "ActpError",
     "ArtifactMismatch",
     "ConfigError",
+    "IdempotencyConflict",
     "InsufficientFunds",
     "InvalidInput",
     "NoCode",
     "Outcome",
     "OutcomeUnknown",
+    "PartialBatch",
     "Reverted",
     "RpcError",
     "RpcUnavailable",
     "SendError",
+    "SignatureRefused",
+    "UnacceptedClauses",
     "UnknownTransaction",
     "UnsupportedByKernel",
+    "UnsupportedByToken",
     "WrongChain",
 ]
 
@@ -197,6 +207,75 @@ class UnsupportedByKernel(ActpError):
 
     default_code = "unsupported_by_kernel"
     default_outcome: Outcome = "not_sent"
+
+
+class UnsupportedByToken(ActpError):
+    """The token takes no signatures of this kind (EIP-2612 or EIP-3009)."""
+
+    default_code = "unsupported_by_token"
+    default_outcome: Outcome = "not_sent"
+
+
+class IdempotencyConflict(ActpError):
+    """The idempotency key belongs to the payment `transaction_id`, from which `differing` terms differ."""
+
+    default_code = "idempotency_conflict"
+    default_outcome: Outcome = "not_sent"
+
+    def __init__(self, transaction_id: str, differing: Sequence[str]) -> None:
+        super().__init__(
+            f"The idempotency key belongs to the payment {transaction_id}, which has other terms: "
+            f"{', '.join(differing)}.",
+            hint="Give the terms of the first call (deadline included) to find it, or another key for another payment.",
+        )
+        self.transaction_id = transaction_id
+        self.differing = tuple(differing)
+
+
+class UnacceptedClauses(ActpError):
+    """A transaction has an arbiter (None for none) or a time-out split that this client does not work under."""
+
+    default_code = "unaccepted_clauses"
+    default_outcome: Outcome = "not_sent"
+
+    def __init__(self, transaction_id: str, arbiter: str | None, timeout_requester_bps: int) -> None:
+        judge = "no arbiter" if arbiter is None else f"the arbiter {arbiter}, who alone rules on its disputes,"
+        super().__init__(
+            f"The transaction {transaction_id} has {judge} and gives the requester {timeout_requester_bps} of 10000 "
+            "when nobody rules. This client does not accept that.",
+            hint="If you do, create the client with accepted_arbiters=[...] or highest_timeout_requester_bps=...; if "
+            "not, leave the transaction alone, or cancel it as its provider.",
+        )
+        self.transaction_id = transaction_id
+        self.arbiter = arbiter
+        self.timeout_requester_bps = timeout_requester_bps
+
+
+class SignatureRefused(ActpError):
+    """A signed authorization or consent that would be refused. `code` says why: other_chain, other_kernel, other_token,
+    expired, not_yet_valid, used, wrong_signer.
+    """
+
+    default_code = "signature_refused"
+    default_outcome: Outcome = "not_sent"
+
+
+class PartialBatch(ActpError):
+    """A list was sent in several eth transactions, and one of them failed: `done` are the results so far, `pending` the
+    transaction ids of the rest. `outcome` is that of the one that failed, which is the `__cause__`.
+    """
+
+    default_code = "partial_batch"
+
+    def __init__(self, done: Sequence[Any], pending: Sequence[str], cause: ActpError, *, hint: str) -> None:
+        super().__init__(
+            f"{len(done)} of {len(done) + len(pending)} are done. Then: {cause.message}",
+            hint=hint,
+            retryable=cause.retryable,
+            outcome=cause.outcome,
+        )
+        self.done = tuple(done)
+        self.pending = tuple(pending)
 
 
 class UnknownTransaction(ActpError):

@@ -17,7 +17,7 @@ from actp.engine.receipts import parse_log
 from actp.errors import ActpError, InvalidInput, RpcError, RpcUnavailable
 from actp.rpc import Transport, is_rate_limit, quantity, wants_smaller_range
 from actp.types import Log
-from actp.units import require_bytes32, shown
+from actp.units import require_address, require_bytes32, shown
 
 __all__ = ["Arguments", "Cursor", "Event", "EventPage", "Events", "StaleCursor"]
 
@@ -124,7 +124,15 @@ class Events:
             raise InvalidInput(
                 f"confirmations must be 0 or more ({confirmations}), max_blocks 1 or more ({max_blocks})."
             )
-        topics = self._topics(names, transaction_id)
+        return self._page(after, self._topics(names, transaction_id), confirmations, max_blocks)
+
+    def created_by(self, requester: str, cursor: Cursor | None = None) -> EventPage:
+        """The TransactionCreated events of one requester after `cursor`. Raises as `since`."""
+        topics, _ = self._decoder.topics_of(["TransactionCreated"])
+        owner = "0x" + "00" * 12 + require_address(requester, "requester")[2:].lower()
+        return self._page(cursor, [topics, None, owner], 0, None)
+
+    def _page(self, after: Cursor | None, topics: list[Any], confirmations: int, max_blocks: int | None) -> EventPage:
         reason = ""
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE_SECONDS * attempt)

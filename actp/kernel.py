@@ -12,6 +12,7 @@ from typing import Any
 from actp.binding import Session, TxResult
 from actp.errors import ActpError, InvalidInput
 from actp.kernel_views import Generation, KernelViews
+from actp.orders import Acceptance
 from actp.proofs import free_bytes, quote_proof, ruling_proof, window_proof
 from actp.terms import check_terms, require_seconds
 from actp.token import Token
@@ -25,9 +26,18 @@ class Kernel(KernelViews):
     """The kernel of one deployment, as one account sees it."""
 
     def __init__(
-        self, session: Session, address: str, *, vault: str, token: Token, generation: Generation, version: str
+        self,
+        session: Session,
+        address: str,
+        *,
+        vault: str,
+        token: Token,
+        generation: Generation,
+        version: str,
+        acceptance: Acceptance | None = None,
     ) -> None:
-        super().__init__(session, address, generation=generation, version=version)
+        """`acceptance` says which clauses this client works under as a provider; the usual ones if it is left out."""
+        super().__init__(session, address, generation=generation, version=version, acceptance=acceptance)
         self._vault = vault
         self._token = token
 
@@ -114,11 +124,16 @@ class Kernel(KernelViews):
     # ---------------------------------------------------------------- the provider's work
 
     def start(self, transaction_id: str) -> TxResult:
-        """The provider starts the work."""
+        """The provider starts the work, unless the transaction has clauses that this client does not accept
+        (UnacceptedClauses).
+        """
         return self._transition(transaction_id, State.IN_PROGRESS)
 
     def deliver(self, transaction_id: str, window_seconds: int | None = None) -> TxResult:
-        """The provider delivers, and the dispute window starts: the agreed one, or a longer one."""
+        """The provider delivers, and the dispute window starts: the agreed one, or a longer one.
+
+        Needs no start before, except on older kernels. Raises UnacceptedClauses as `start` does.
+        """
         if window_seconds is None and self.generation is Generation.G1:
             # G1 replaces the agreed window by its default if it is not told.
             window_seconds = self.get_transaction(transaction_id).dispute_window
@@ -132,6 +147,18 @@ class Kernel(KernelViews):
         On kernels of ours a transaction whose milestones paid out all of the escrow can only be settled from then on.
         """
         return self._send("releaseMilestone", transaction_id, require_base_units(amount))
+
+    def pay_milestone(self, transaction_id: str, index: int) -> TxResult:
+        """The requester pays a part of the agreed schedule, by its index, while the work is in progress."""
+        self.require("pay_milestone")
+        return self._send("payMilestone", transaction_id, _index(index))
+
+    def refund_milestone(self, transaction_id: str, index: int) -> TxResult:
+        """A part of the schedule that is still locked goes back to the requester once its deadline has passed: asked
+        for by the requester, a week later by anyone; not once the work is delivered.
+        """
+        self.require("refund_milestone")
+        return self._send("refundMilestone", transaction_id, _index(index))
 
     def anchor_attestation(self, transaction_id: str, attestation_uid: str | bytes) -> TxResult:
         """A party attaches the UID of an attestation (bytes32) to a transaction, once: delivered, disputed or settled,
@@ -158,12 +185,12 @@ class Kernel(KernelViews):
 
         The announcement lapses if it is not carried out within a day of the end of the notice; then it takes another.
         """
-        self._require("announce_cancellation")
+        self.require("announce_cancellation")
         return self._send("announceCancellation", transaction_id)
 
     def cancel_early(self, transaction_id: str) -> TxResult:
         """The requester walks away after the notice, within a day of its end, and pays the penalty."""
-        self._require("cancel_early")
+        self.require("cancel_early")
         return self._send("cancelEarly", transaction_id)
 
     # ---------------------------------------------------------------- disputes
@@ -185,7 +212,7 @@ class Kernel(KernelViews):
         If the party turns out to be right the bond goes back to its poster. One that somebody else posted ahead and
         that is not needed becomes the poster's credit, see `withdraw_credit`.
         """
-        self._require("post_bond")
+        self.require("post_bond")
         account = self._session.address if party is None else require_address(party, "party")
         return self._paying(self.required_bond(transaction_id), "postBond", transaction_id, account)
 
@@ -213,7 +240,7 @@ class Kernel(KernelViews):
 
     def close_timed_out_dispute(self, transaction_id: str) -> TxResult:
         """Anyone ends a dispute on which nobody ruled in time; the split agreed at creation applies."""
-        self._require("close_timed_out_dispute")
+        self.require("close_timed_out_dispute")
         return self._send("closeTimedOutDispute", transaction_id)
 
     # ---------------------------------------------------------------- any step, and what is owed
@@ -233,18 +260,20 @@ class Kernel(KernelViews):
         """Pays a credit to its owner (this account by default); anyone may ask for it. Credits are payments that the
         token refused to move, and bonds that were posted ahead and not needed.
         """
-        self._require("withdraw_credit")
+        self.require("withdraw_credit")
         account = self._session.address if payee is None else require_address(payee, "payee")
         return self._binding.send("withdrawCredit", account)
 
     def withdraw_fees(self) -> TxResult:
         """The fee recipient takes the accrued fees."""
-        self._require("withdraw_fees")
+        self.require("withdraw_fees")
         return self._binding.send("withdrawFees")
 
     # ---------------------------------------------------------------- internals
 
     def _transition(self, transaction_id: str, state: State, proof: bytes = b"") -> TxResult:
+        if state in (State.IN_PROGRESS, State.DELIVERED):
+            self.require_acceptable(transaction_id)
         return self._send("transitionState", transaction_id, state.value, proof)
 
     def _send(self, function: str, transaction_id: str, *arguments: Any) -> TxResult:
@@ -274,3 +303,11 @@ class Kernel(KernelViews):
             if held.amount:
                 return 0
         return self.required_bond(record.transaction_id)
+
+
+def _index(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidInput(
+            f"index must be an int from 0 on, not {shown(value)}.", hint="milestones(id) lists the parts."
+        )
+    return require_base_units(value, "index")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from functools import cached_property
 from typing import Any
 
 from actp.binding import Binding, Session, hex32
-from actp.errors import Reverted, UnknownTransaction, UnsupportedByKernel
+from actp.errors import Reverted, UnacceptedClauses, UnknownTransaction, UnsupportedByKernel
+from actp.orders import Acceptance, AgreedClauses, MilestoneStatus, MilestoneView
 from actp.terms import Limits
 from actp.types import State, Transaction
-from actp.units import require_address, require_bytes32
+from actp.units import ZERO_ADDRESS, require_address, require_bytes32
 
 __all__ = ["Bond", "Bonds", "Generation", "KernelViews", "generation_of"]
 
@@ -38,6 +40,26 @@ _NOT_IN_G1 = {
     "bonds_of": "get_transaction(...).dispute_bond is the bond of an open dispute.",
     "cancellation_effective_at": "There a cancellation needs no notice.",
 }
+
+
+# What to do on a kernel without salts instead: one of G1, or of the version actp-escrow/1.
+_NOT_BEFORE_2 = {
+    "pay with clauses or milestones": "There a payment has none: leave out arbiter, timeout_requester_bps, milestones.",
+    'pay with funding="permit"': 'Use funding="allowance".',
+    "open_payment": "Use kernel.create_transaction.",
+    "pay_many": "Call pay for each payment.",
+    "deliver_many": "Call kernel.deliver for each transaction.",
+    "settle_many": "Call kernel.settle for each transaction.",
+    "authorize_payment": "There only the requester can fund a payment: call pay.",
+    "submit_authorization": "There only the requester can fund a payment: it has to call pay.",
+    "sign_split": "Settle, or let a dispute be resolved.",
+    "settle_by_consent": "Settle, or let a dispute be resolved.",
+    "pay_milestone": "Use kernel.release_milestone with an amount.",
+    "refund_milestone": "There the rest of an escrow is refunded by cancel, after the deadline.",
+    "milestones": "There no schedule can be agreed.",
+    "clauses": "There the kernel's admin and mediators rule on every dispute.",
+}
+_VERSION = re.compile(r"actp-escrow/([0-9]{1,9})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +90,19 @@ def generation_of(session: Session, kernel: str) -> tuple[Generation, str]:
 class KernelViews:
     """What one kernel shows to an account. `Kernel` adds the verbs."""
 
-    def __init__(self, session: Session, address: str, *, generation: Generation, version: str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        address: str,
+        *,
+        generation: Generation,
+        version: str,
+        acceptance: Acceptance | None = None,
+    ) -> None:
         self.address = address
         self.generation = generation
         self.version = version
+        self._acceptance = acceptance or Acceptance()
         self._session = session
         self._binding = Binding(session, "ACTPKernel", address)
 
@@ -93,19 +124,19 @@ class KernelViews:
         """Base units that an account is owed: payments that the token refused, and bonds that were posted ahead and not
         needed.
         """
-        self._require("credits")
+        self.require("credits")
         return int(
             self._binding.read("credits", self._session.address if account is None else require_address(account))
         )
 
     def accrued_fees(self) -> int:
         """Platform fees (base units) that the vault holds for the fee recipient."""
-        self._require("accrued_fees")
+        self.require("accrued_fees")
         return int(self._binding.read("accruedFees"))
 
     def bonds_of(self, transaction_id: str) -> Bonds:
         """The bonds that are held for a transaction, and what is owed."""
-        self._require("bonds_of")
+        self.require("bonds_of")
         requester, provider, owed = self._read("bondsOf", transaction_id)
         return Bonds(Bond(*requester), Bond(*provider), owed)
 
@@ -121,8 +152,45 @@ class KernelViews:
         """When an announced cancellation can be carried out (unix seconds), 0 if none was announced. From then on it is
         valid for one day.
         """
-        self._require("cancellation_effective_at")
+        self.require("cancellation_effective_at")
         return int(self._read("cancellationEffectiveAt", transaction_id))
+
+    def requester_nonce(self, account: str | None = None) -> int:
+        """How many transactions an account has created without a salt; this client's by default."""
+        owner = self._session.address if account is None else require_address(account, "account")
+        return int(self._binding.read("requesterNonces", owner))
+
+    def clauses(self, transaction_id: str) -> AgreedClauses:
+        """Who rules on disputes of a transaction, and how one ends on which nobody rules."""
+        self.require("clauses")
+        arbiter, share = self._read("clausesOf", transaction_id)
+        return AgreedClauses(None if arbiter == ZERO_ADDRESS else arbiter, share)
+
+    def milestones(self, transaction_id: str) -> tuple[MilestoneView, ...]:
+        """The schedule that was agreed at creation, and what became of each part; empty if there is none."""
+        self.require("milestones")
+        return tuple(
+            MilestoneView(amount, deadline, hex32(condition), MilestoneStatus(status))
+            for amount, deadline, condition, status in self._read("milestonesOf", transaction_id)
+        )
+
+    def require_acceptable(self, transaction_id: str) -> None:
+        """Raises UnacceptedClauses if this client does not work under the clauses of a transaction. They are fixed when
+        it is created, so the answer stays true.
+        """
+        if not self.has_salts:
+            return
+        agreed = self.clauses(transaction_id)
+        if not self._acceptance.accepts(agreed):
+            raise UnacceptedClauses(transaction_id, agreed.arbiter, agreed.timeout_requester_bps)
+
+    @property
+    def has_salts(self) -> bool:
+        """Whether the kernel has what came with the version actp-escrow/2: salts and all that is paid in one step, by
+        lists, by signature, or by a schedule. This is the only place that tells.
+        """
+        named = _VERSION.match(self.version)
+        return named is not None and int(named.group(1)) >= 2
 
     @cached_property
     def limits(self) -> Limits:
@@ -167,8 +235,15 @@ class KernelViews:
             hint="Check the id, the network and the deployment.",
         )
 
-    def _require(self, verb: str) -> None:
-        if self.generation is Generation.G1:
+    def require(self, verb: str) -> None:
+        """Raises UnsupportedByKernel if the kernel lacks what a verb needs."""
+        if verb in _NOT_BEFORE_2:
+            if not self.has_salts:
+                raise UnsupportedByKernel(
+                    f"The kernel {self.address} is of version {self.version}, which cannot {verb}.",
+                    hint=_NOT_BEFORE_2[verb],
+                )
+        elif self.generation is Generation.G1:
             raise UnsupportedByKernel(
                 f"The kernel {self.address} is of generation G1, which has no {verb}.", hint=_NOT_IN_G1[verb]
             )

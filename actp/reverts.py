@@ -17,7 +17,7 @@ from actp.errors import Outcome, Reverted, RpcError
 from actp.types import State
 from actp.units import keccak, to_checksum
 
-__all__ = ["decode", "from_error", "revert_data"]
+__all__ = ["decode", "from_error", "named", "revert_data"]
 
 _PANICS = {
     0x01: "an assertion failed",
@@ -43,6 +43,9 @@ _HINTS = {
     "ERC20InsufficientAllowance": "Approve the spender for the missing amount first; the vault pulls the tokens.",
     "ERC20InsufficientBalance": "Send tokens to this account first.",
     "EscrowIdTaken": "Use the transaction id as escrow id.",
+    "ConsentExpired": "Sign again, with a later validUntil.",
+    "ConsentMissing": "This party has to sign the split, or to send it.",
+    "InvalidArbiter": "Name somebody who is neither requester nor provider.",
     "InvalidTransition": "A step is missing or was taken already: create, fund, start, deliver, settle. Work that "
     "milestones have paid in full can only be settled.",
     "KernelIsPaused": "New money is refused while the kernel is paused; exits still work.",
@@ -50,10 +53,13 @@ _HINTS = {
     "NoCancellationAnnounced": "Call announceCancellation first, and wait for the notice.",
     "NotProvider": "Sign with the provider's key.",
     "NotRequester": "Sign with the requester's key.",
+    "MilestoneNotLocked": "Each part of a schedule is paid or refunded once.",
     "NothingToWithdraw": "Nothing is owed to this account.",
     "RateTooHigh": "Lower the rate to its cap.",
     "ReceivedMismatch": "This token does not deliver what is sent, so it cannot be escrowed.",
     "RefundNotDue": "Wait until the deadline has passed (others than the requester: and its grace).",
+    "SaltUsed": "The payment exists already: read it by this id.",
+    "ScheduleAgreed": "Pay the parts of the schedule by their index (pay_milestone).",
     "SplitMismatch": "The parts must sum to what the escrow still holds.",
     "TokenPaused": "Try again when the token's owner has lifted the pause.",
     "UnknownTransaction": "Check the id, the network and the kernel.",
@@ -125,6 +131,12 @@ def decode(data: bytes, *, outcome: Outcome | None = None, tx_hash: str | None =
         name, raw=raw, message=f"The contract refused the call with an error that is not known here: {raw}",
         hint="It comes from a contract or token that is not part of this package.", outcome=outcome, tx_hash=tx_hash,
     )  # fmt: skip
+
+
+def named(selector: str) -> tuple[str, str]:
+    """Name and hint of the error with this selector (0x and 8 hex digits); the selector itself if it is not known."""
+    known = _error_types().get(bytes.fromhex(selector[2:]))
+    return (selector, "") if known is None else (known.name, _HINTS.get(known.name, ""))
 
 
 @cache

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from actp.errors import InvalidInput
 from actp.units import ZERO_ADDRESS, describe_base_units, hash_or_keccak, require_address, require_base_units, shown
 
-__all__ = ["Limits", "Terms", "check_terms", "require_seconds"]
+__all__ = ["Limits", "Terms", "check_deadline", "check_terms", "require_int", "require_seconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Limits:
 
     def check_window(self, window: object) -> int:
         """`window` as seconds within the bounds, the default for None. Raises InvalidInput."""
-        seconds = self.default_window_seconds if window is None else _require_int(window, "dispute_window")
+        seconds = self.default_window_seconds if window is None else require_int(window, "dispute_window")
         if not self.min_window_seconds <= seconds <= self.max_window_seconds:
             raise InvalidInput(
                 f"dispute_window {shown(seconds)} is outside {self.min_window_seconds} to {self.max_window_seconds} "
@@ -72,10 +72,10 @@ def check_terms(
     signer: str,
     contracts: Mapping[str, str],
     limits: Limits,
-    now: int,
+    now: int | None,
 ) -> Terms:
-    """The terms as the kernel takes them. `now` is the chain's time, `contracts` are the addresses that can provide
-    nothing, with what they are. Raises InvalidInput.
+    """The terms as the kernel takes them. `now` is the chain's time, or None if the deadline is not to be compared with
+    it yet; `contracts` are the addresses that can provide nothing, with what they are. Raises InvalidInput.
     """
     payer = require_address(requester, "requester")
     if payer != signer:
@@ -92,7 +92,7 @@ def check_terms(
         provider=payee,
         requester=payer,
         amount=limits.check_amount(amount),
-        deadline=_check_deadline(deadline, limits, now),
+        deadline=require_int(deadline, "deadline") if now is None else check_deadline(deadline, limits, now),
         dispute_window=limits.check_window(dispute_window),
         service_hash=hash_or_keccak(metadata),
         agent_id=_check_id(agent_id, "agent_id"),
@@ -100,8 +100,9 @@ def check_terms(
     )
 
 
-def _check_deadline(deadline: object, limits: Limits, now: int) -> int:
-    at = _require_int(deadline, "deadline")
+def check_deadline(deadline: object, limits: Limits, now: int) -> int:
+    """`deadline` if it lies ahead, and not too far. Raises InvalidInput."""
+    at = require_int(deadline, "deadline")
     if at <= now:
         raise InvalidInput(
             f"deadline {shown(at)} is in the past: the chain's time is {now}.",
@@ -117,13 +118,14 @@ def _check_deadline(deadline: object, limits: Limits, now: int) -> int:
 
 def require_seconds(value: object, name: str) -> int:
     """`value` if it is an int that is not negative. Raises InvalidInput."""
-    seconds = _require_int(value, name)
+    seconds = require_int(value, name)
     if seconds < 0:
         raise InvalidInput(f"{name} {shown(seconds)} is negative.", hint="Give a number of seconds from 0 on.")
     return seconds
 
 
-def _require_int(value: object, name: str) -> int:
+def require_int(value: object, name: str) -> int:
+    """`value` if it is an int. Raises InvalidInput."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidInput(
             f"{name} must be an int of seconds, not {type(value).__name__} {shown(value)}.",

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from actp.binding import Binding, Session, TxResult
 from actp.errors import ActpError, InsufficientFunds, Reverted
+from actp.token_signing import Permit, TokenSigning
 from actp.units import require_address, require_base_units
 
 __all__ = ["MissingAllowance", "Token"]
@@ -63,6 +64,7 @@ class Token:
         self.address = address
         self._session = session
         self._binding = Binding(session, "TestUSDC", address)
+        self.signing = TokenSigning(session, address)
 
     def __repr__(self) -> str:
         return f"Token({self.address})"
@@ -104,31 +106,57 @@ class Token:
                 raise
             raise reason from error
 
-    def spend(self, spender: str, amount: int, attempt: Callable[[], None], send: Callable[[], TxResult]) -> TxResult:
+    def spend(
+        self,
+        spender: str,
+        amount: int,
+        attempt: Callable[[], None],
+        send: Callable[[], TxResult],
+        *,
+        allow: int | None = None,
+    ) -> TxResult:
         """Makes sure that `spender` can take `amount`, then calls `send`, which sends the call that does so.
 
         Any number of threads may do this for one account: an allowance that stands is shared out among them, one that
         has to be made is made for one call at a time, for exactly what that call needs. `attempt` simulates the call
         where the allowance is missing: if it passes without one, none is made, and if it is refused for another reason
         that error is raised before anything is sent. The result names the approval as `prior`, if there was one; if the
-        call fails after an approval, the error's hint says that it stands.
+        call fails after an approval, the error's hint says that it stands. With `allow` the approval is for that much,
+        at least for `amount`: a standing allowance for later calls.
         """
+        approved = amount if allow is None else max(amount, allow)
         key = (self._session.genesis, self.address, self._session.address, spender)
         with _allowances_of(key).share(lambda: self.allowance(spender), amount) as covered:
             if covered or not self._approval_helps(attempt):
                 return send()
             if self.balance_of() < amount:
                 raise self._lacks(amount)
-            approval = self.approve(spender, amount)
+            approval = self.approve(spender, approved)
             try:
                 return _send_when_approved(send).after((approval,))
             except ActpError as error:
                 stands = (
                     f"The approval before it is mined ({approval.tx_hash}): until the call is mined too, {spender} may "
-                    f"take {amount} base units. token.approve(spender, 0) ends that."
+                    f"take {approved} base units. token.approve(spender, 0) ends that."
                 )
                 error.hint = f"{error.hint} {stands}".lstrip()
                 raise
+
+    def spend_by_permit(
+        self, spender: str, amount: int, send: Callable[[], TxResult], send_with: Callable[[Permit], TxResult]
+    ) -> TxResult:
+        """As `spend`, but an allowance that is missing is signed for exactly `amount` and sent along, by `send_with`.
+
+        Raises UnsupportedByToken, InsufficientFunds.
+        """
+        key = (self._session.genesis, self.address, self._session.address, spender)
+        with _allowances_of(key).share(lambda: self.allowance(spender), amount) as covered:
+            if covered:
+                return send()
+            if self.balance_of() < amount:
+                raise self._lacks(amount)
+            # Signed anew in each attempt: a node that lags behind answers with a nonce that is used.
+            return _send_when_approved(lambda: send_with(self.signing.permit(spender, amount)))
 
     def _reason(self, error: Reverted, spender: str, amount: Callable[[], int]) -> ActpError | None:
         if not (_is_allowance_error(error) or _is_balance_error(error)):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from actp.binding import Binding, Session, TxResult
+from actp.errors import Reverted
 from actp.kernel import Kernel
 from actp.token import Token
+from actp.types import State
 from actp.units import require_address, require_base_units, require_bytes32
 
 __all__ = ["Escrow", "EscrowVault"]
@@ -35,11 +37,12 @@ class EscrowVault:
     def __repr__(self) -> str:
         return f"EscrowVault({self.address})"
 
-    def fund(self, transaction_id: str) -> TxResult:
+    def fund(self, transaction_id: str, *, standing_allowance: int | None = None) -> TxResult:
         """The requester funds a transaction: approves to the vault exactly what is missing, then links the escrow.
 
         The escrow's id is the transaction's. Whatever would make the link fail, an empty account included, is found out
-        before the approval is sent. Raises UnknownTransaction, InsufficientFunds, Reverted.
+        before the approval is sent. `standing_allowance` approves that many base units instead, for later payments,
+        if anything is missing. Raises UnknownTransaction, InsufficientFunds, Reverted.
         """
         record = self._kernel.get_transaction(transaction_id)
         return self._token.spend(
@@ -47,7 +50,19 @@ class EscrowVault:
             record.amount,
             attempt=lambda: self._kernel.simulate_link(transaction_id),
             send=lambda: self._kernel.link_escrow(transaction_id),
+            allow=standing_allowance,
         )
+
+    def fund_once(self, transaction_id: str, *, standing_allowance: int | None = None) -> TxResult | None:
+        """As `fund`; None if it turns out that the transaction was funded meanwhile, by a call whose reply was lost or
+        by another process.
+        """
+        try:
+            return self.fund(transaction_id, standing_allowance=standing_allowance)
+        except Reverted:
+            if self._kernel.get_transaction(transaction_id).state in (State.INITIATED, State.QUOTED):
+                raise
+            return None
 
     def get_escrow(self, escrow_id: str) -> Escrow:
         """The escrow behind an id: a transaction's, unless another one was chosen when it was linked."""

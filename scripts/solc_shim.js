@@ -1,8 +1,9 @@
 #!/usr/bin/env node
-// npm's `solc` (the compiler as WebAssembly) behind the part of native solc's command line that py-solc-x speaks:
+// npm's `solc` (the compiler as WebAssembly) behind the part of native solc's command line that py-solc-x and forge
+// speak:
 //
 //   solc_shim.js --version
-//   solc_shim.js --standard-json [--base-path DIR] [--include-path DIR]   < input.json > output.json
+//   solc_shim.js --standard-json [--base-path DIR] [--include-path DIR] [--allow-paths DIRS]  < input.json > output.json
 //
 // Standard output carries the answer and nothing else, because the caller parses it.
 "use strict";
@@ -46,6 +47,9 @@ function parseArguments(argv) {
       i += 1;
       if (argv[i] === undefined) fail(`${flag} needs a value`);
       options.roots.push(argv[i]);
+    } else if (flag === "--allow-paths") {
+      // Imports are served from the roots only, which is narrower than anything that a caller allows.
+      i += 1;
     } else {
       fail(`unknown option ${flag}`);
     }

@@ -47,6 +47,16 @@ def open_transaction(requester: ACTPClient, provider: ACTPClient, /, **terms: An
     return requester.kernel.create_transaction(**{**usual, **terms})
 
 
+def terms(requester: ACTPClient, provider: ACTPClient) -> dict[str, Any]:
+    """Terms of `pay` over PRICE, with a deadline in a day and a window of an hour."""
+    return {
+        "provider": provider.address,
+        "amount": PRICE,
+        "deadline": requester.now() + DAY,
+        "dispute_window": HOUR,
+    }
+
+
 def funded(requester: ACTPClient, provider: ACTPClient, /, **terms: Any) -> str:
     tx_id = open_transaction(requester, provider, **terms)
     requester.fund_transaction(tx_id)

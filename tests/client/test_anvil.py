@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from actp import ACTPClient, Network, Reverted, State
+from actp import ACTPClient, Network, PaymentAuthorization, PaymentOrder, Reverted, State
 from actp.chain import AnvilProcess, DevAccount
 from actp.deploy import deploy_contracts
 from actp.deployments import AddressBook
@@ -96,3 +97,21 @@ def test_refusals_are_the_same_errors_as_in_this_process(open_client: OpenClient
         requester.kernel.link_escrow(tx_id)
     with pytest.raises(UnknownTransaction):
         requester.kernel.settle(NOBODY)
+
+
+def test_payments_by_key_list_signature_and_consent(open_client: OpenClient) -> None:
+    requester, provider, relayer = (open_client(index) for index in range(1, 4))
+    end = requester.now() + HOUR
+    wanted: dict[str, Any] = {"provider": provider.address, "amount": PRICE, "deadline": end, "dispute_window": HOUR}
+    first = requester.pay(**wanted, idempotency_key="once", funding="permit")
+    assert requester.pay(**wanted, idempotency_key="once").transaction_id == first.transaction_id
+    orders = [PaymentOrder(provider.address, usdc(2), end, idempotency_key=f"job {number}") for number in range(50)]
+    ids = [payment.transaction_id for payment in requester.pay_many(orders)]
+    assert len(provider.deliver_many([*ids, NOBODY]).done) == 50
+    assert len(requester.settle_many(ids).done) == 50
+    signed = requester.authorize_payment(**wanted, idempotency_key="by somebody else")
+    relayed = relayer.submit_authorization(PaymentAuthorization.from_json(signed.to_json()))
+    consent = provider.sign_split(relayed.transaction_id, usdc(99), usdc(1), requester.now() + HOUR)
+    requester.settle_by_consent(consent)
+    assert requester.balances().usdc == PURSE - PRICE - 50 * usdc(2) - usdc(1)
+    assert provider.balances().usdc == PURSE + 50 * usdc("1.95") + usdc("0.95")

@@ -146,6 +146,7 @@ def test_no_verb_succeeds_where_the_contracts_are_gone(verb: str) -> None:
         "approve": lambda: client.token.approve(client.escrow.address, PRICE),
     }
     call = others.get(verb) or (lambda: getattr(client.kernel, verb)(NOBODY))
-    with pytest.raises(ActpError, match="did nothing") as caught:
+    with pytest.raises(ActpError, match=r"did nothing|no contract at") as caught:
         call()
-    assert caught.value.code == "no_effect"
+    # A verb that reads the clauses first finds it out before anything is sent.
+    assert caught.value.code == ("no_code" if verb == "start" else "no_effect")

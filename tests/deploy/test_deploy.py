@@ -128,6 +128,31 @@ def test_the_forecast_is_an_upper_bound_of_the_cost(bench):
         assert used <= step.gas < 2 * used
 
 
+def test_no_eth_transaction_carries_more_gas_than_chains_accept(bench):
+    deployment = bench.deploy()
+    for contract in deployment.contracts.values():
+        sent = bench.chain.request("eth_getTransactionByHash", [contract.tx_hash])
+        used = int(bench.chain.request("eth_getTransactionReceipt", [contract.tx_hash])["gasUsed"], 16)
+        assert used < int(sent["gas"], 16) <= 2**24, "EIP-7825"
+
+
+def test_a_kernel_whose_extension_is_gone_is_found_out(bench):
+    deployment = bench.deploy()
+    assert deployment.contracts["ACTPKernel"].code_hash is not None
+    extension = bench.ask("extension")
+    node = FaultyTransport(bench.chain)
+
+    def code(answer):
+        return lambda go_on, params: answer if params[0].lower() == extension else go_on()
+
+    node.always("eth_getCode", code("0x"))
+    with pytest.raises(NoCode, match="extension"):
+        deployments.verify(node, deployment)
+    node.always("eth_getCode", code("0x6000"))
+    with pytest.raises(ArtifactMismatch, match="KernelExtension"):
+        deployments.verify(node, deployment)
+
+
 def test_a_declined_deployment_sends_nothing(bench):
     with pytest.raises(ConfigError, match="declined"):
         bench.deploy(confirm=lambda forecast: False)

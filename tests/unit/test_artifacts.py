@@ -7,12 +7,13 @@ from actp.errors import ConfigError, InvalidInput
 from actp.units import keccak
 
 
-def test_the_three_contracts_are_there():
-    for name in ("ACTPKernel", "EscrowVault", "TestUSDC"):
+def test_the_contracts_are_there():
+    for name in ("ACTPKernel", "EscrowVault", "KernelExtension", "TestUSDC"):
         artifact = artifacts.load(name)
         assert artifact.name == name
         assert len(artifact.bytecode) > len(artifact.deployed_bytecode) > 1_000
-    assert {"ACTPKernel", "EscrowVault", "TestUSDC"} <= {artifact.name for artifact in artifacts.load_all()}
+    names = {artifact.name for artifact in artifacts.load_all()}
+    assert {"ACTPKernel", "EscrowVault", "KernelExtension", "TestUSDC"} <= names
 
 
 def test_an_unknown_contract_is_an_error_that_names_those_that_exist():
