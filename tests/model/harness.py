@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from eth_abi.abi import encode
+
 from tests.model.facts import Facts, differences, model_facts
-from tests.model.kernel_model import FINAL, NO_ID, KernelModel, State
+from tests.model.kernel_core import FINAL, NO_ID, Id, State, Transaction
+from tests.model.kernel_model import KernelModel
 from tests.model.refusal import Refused
+from tests.model.terms import BatchOutcome
 from tests.model.token_model import VAULT
 from tests.model.world import HOLDERS, KERNEL, START, Call, World
 
@@ -21,6 +25,8 @@ Apply = Callable[[KernelModel, int], None]
 
 MINED_REFUSAL_EVERY = 8
 """A refusal is simulated, which is four times as fast; every so often one is mined instead."""
+READ_ALL_EVERY = 12
+"""After a call only what it concerns is read anew; every so often, and at the end, it is everything."""
 
 
 @dataclass
@@ -33,6 +39,14 @@ class Tally:
     ambiguous_refusals: int = 0
     moves: Counter[tuple[State, State]] = field(default_factory=Counter)
     exits: int = 0
+    functions: Counter[str] = field(default_factory=Counter)
+    """Calls that were accepted."""
+    skips: Counter[str] = field(default_factory=Counter)
+    """Why items of batches were skipped."""
+    settled_together: Counter[int] = field(default_factory=Counter)
+    """Batches by the number of payees."""
+    consents: Counter[State] = field(default_factory=Counter)
+    """States that were ended by consent."""
 
 
 class Harness:
@@ -44,10 +58,13 @@ class Harness:
         self.model = world.model()
         self.tally = tally
         self.story: list[str] = []
+        self._is_detour = False
         self.is_intact = True
         """Whether the last call went as it should on both sides."""
         # Each run counts for itself: a mined refusal costs a second, and a run must be the same when it is repeated.
         self._refusals = 0
+        self._comparisons = 0
+        self._seen = world.facts((), HOLDERS)
 
     @property
     def now(self) -> int:
@@ -56,32 +73,37 @@ class Harness:
 
     # ---------------------------------------------------------------- steps
 
-    def call(self, call: Call, apply: Apply) -> Receipt | None:
-        """Make a call on both sides; its receipt, or None if both refused it."""
+    def call(self, call: Call, apply: Apply, answer: bytes | None = None) -> Receipt | None:
+        """Make a call on both sides; its receipt, or None if both refused it. An `answer` is what it has to return."""
         self.tally.steps += 1
         reasons, before = self._begin(call, apply)
         if reasons:
             self._expect_refusal(call, reasons)
             return None
+        if answer is not None and (returned := self.world.answer(call)) != answer:
+            self._disagree(f"the model returns {answer.hex()}, the contract {returned.hex()}")
         receipt = self.world.send(call)
         if receipt is None:
             self._disagree(f"the model accepts, the contract refuses with {self.world.refusal(call)}")
-        self._accepted(before)
+        self._accepted(call, before)
         return receipt
 
-    def call_with_gas(self, call: Call, apply: Apply, gas: int) -> None:
+    def call_with_gas(self, call: Call, apply: Apply, gas: int) -> Receipt | None:
         """As `call` with a gas limit: too little may undo the call as a whole, and must change nothing else."""
         self.tally.steps += 1
         untouched = copy.deepcopy(self.model)
         reasons, before = self._begin(call, apply, f" with {gas:_} gas")
         if reasons:
             self._expect_refusal(call, reasons)
-        elif self.world.send(call, gas) is None:
+            return None
+        receipt = self.world.send(call, gas)
+        if receipt is None:
             self.model = untouched
             self.story[-1] += "undone for want of gas"
-            self.compare()
+            self._compare_after(call)
         else:
-            self._accepted(before)
+            self._accepted(call, before)
+        return receipt
 
     def create(self, call: Call, apply: Callable[[KernelModel, int, bytes], None]) -> None:
         """As `call`, for a creation: the id is known only to the chain."""
@@ -90,6 +112,44 @@ class Harness:
         # Clients find the id in the first log that the kernel emits.
         if receipt is not None and receipt["logs"][0]["topics"][1] != "0x" + transaction_id.hex():
             self._disagree(f"the first log names another id than {transaction_id.hex()}")
+
+    def open(self, call: Call, apply: Apply, ids: Sequence[Id]) -> None:
+        """As `call`, for orders whose salts make these ids."""
+        is_batch = call.function == "createFundedBatch"
+        answer = encode(["bytes32[]"] if is_batch else ["bytes32"], [ids if is_batch else ids[0]])
+        receipt = self.call(call, apply, answer)
+        if receipt is None:
+            return
+        logs = self.world.logs(receipt)
+        opened = [log.values["transactionId"] for log in logs if log.event == "TransactionCreated"]
+        first = [log for log in logs if log.contract == KERNEL][: len(opened[:1])]
+        if opened != list(ids) or any(log.event != "TransactionCreated" for log in first):
+            self._disagree(f"the events name {[self._show(one) for one in opened]}")
+
+    def batch(self, call: Call, method: Callable[[KernelModel, int], BatchOutcome], gas: int | None = None) -> None:
+        """As `call`, for a batch: how many it did, what it reports as skipped, and one transfer for each payee."""
+        outcomes: list[BatchOutcome] = []
+        apply = lambda model, now: outcomes.append(method(model, now))  # noqa: E731
+        receipt = self.call(call, apply) if gas is None else self.call_with_gas(call, apply, gas)
+        if receipt is None:
+            return
+        (outcome,) = outcomes
+        logs = self.world.logs(receipt)
+        skipped = [
+            (log.values["transactionId"], log.values["index"], self.world.error_name(log.values["reason"]))
+            for log in logs
+            if log.event == "BatchItemSkipped"
+        ]
+        paid = [(log.values["recipient"], log.values["amount"]) for log in logs if log.event == "EscrowPayout"]
+        self.tally.skips.update(reason for _, _, reason in skipped)
+        self.tally.settled_together[len(outcome.sent)] += 1
+        if [one[:2] for one in skipped] != [one[:2] for one in outcome.skipped]:
+            self._disagree(f"the model skips {outcome.skipped}, the contract {skipped}")
+        for (_, index, reason), (_, _, reasons) in zip(skipped, outcome.skipped, strict=True):
+            if reason not in reasons:
+                self._disagree(f"item {index} is skipped for {reason}, the model says {' or '.join(sorted(reasons))}")
+        if sorted(paid) != sorted(outcome.sent.items()):
+            self._disagree(f"the model pays {outcome.sent}, the contract {paid}")
 
     def arrange(self, call: Call, apply: Apply) -> None:
         """Make a call that must succeed and is not what is looked at, so nothing is compared after it."""
@@ -111,11 +171,13 @@ class Harness:
             return refused.reasons, before
         return frozenset(), before
 
-    def _accepted(self, before: dict[bytes, State]) -> None:
+    def _accepted(self, call: Call, before: dict[bytes, State]) -> None:
         self.story[-1] += "ok"
         self.tally.accepted += 1
-        self.tally.moves.update(self._moves(before))
-        self.compare()
+        if not self._is_detour:
+            self.tally.functions[call.function] += 1
+            self.tally.moves.update(self._moves(before))
+        self._compare_after(call)
 
     def wait_until(self, timestamp: int) -> None:
         """Let time pass, if the moment lies ahead."""
@@ -134,19 +196,45 @@ class Harness:
         if self._refusals % MINED_REFUSAL_EVERY == 0:
             if self.world.send(call) is not None:
                 self._disagree("the contract accepts what it has refused in a simulation")
-            self.compare()
+            self._compare_after(call)
         self.is_intact = True
 
     # ---------------------------------------------------------------- comparing
 
     def compare(self) -> Facts:
         """Every field of every transaction, every balance and credit, and that the sums agree; what was read."""
-        actual = self.world.facts(self.model)
-        lines = differences(model_facts(self.model, HOLDERS), actual)
-        held, owed = actual.balance(VAULT), actual.liabilities()
+        self._seen = self.world.facts(list(self.model.transactions.values()), HOLDERS)
+        self._compare_seen(model_facts(self.model, HOLDERS))
+        return self._seen
+
+    def _compare_after(self, call: Call) -> None:
+        """As `compare`, but what the call does not concern is taken as it was read before.
+
+        A call concerns what the model has changed by it, the transaction that it names, the caller and the vault.
+        """
+        self._comparisons += 1
+        if self._comparisons % READ_ALL_EVERY == 0:
+            self.compare()
+            return
+        expected = model_facts(self.model, HOLDERS)
+        touched = [tx for tx in self.model.transactions.values() if self._is_touched(tx, call, expected)]
+        accounts = {call.caller, VAULT}.union(*(tx.parties for tx in touched))
+        for wanted, seen in ((expected.balances, self._seen.balances), (expected.credits, self._seen.credits)):
+            accounts |= {account for account, amount in wanted.items() if amount != seen[account]}
+        self._seen = self._seen.updated(self.world.facts(touched, [name for name in HOLDERS if name in accounts]))
+        self._compare_seen(expected)
+
+    def _is_touched(self, tx: Transaction, call: Call, expected: Facts) -> bool:
+        named = call.arguments[0] if call.arguments and isinstance(call.arguments[0], list) else call.arguments
+        return tx.id in named or expected.transactions[tx.id] != self._seen.transactions.get(tx.id)
+
+    def _compare_seen(self, expected: Facts) -> None:
+        actual = self._seen
+        lines = differences(expected, actual)
+        held, owed = actual.balances[VAULT], actual.liabilities()
         if held != owed + self.model.token.unsolicited:
             lines.append(f"the vault holds {held}, owes {owed}, and was given {self.model.token.unsolicited}")
-        total = sum(amount for _, amount in actual.balances)
+        total = sum(actual.balances.values())
         if total != actual.supply:
             lines.append(f"all accounts together hold {total}, the supply is {actual.supply}")
         if self.model.liabilities() != owed:
@@ -154,7 +242,6 @@ class Harness:
         if lines:
             self._disagree(*lines)
         self.is_intact = True
-        return actual
 
     def compare_governance(self) -> None:
         """Roles, pause, approvals and rates."""
@@ -173,17 +260,21 @@ class Harness:
     @contextmanager
     def detour(self, title: str) -> Iterator[None]:
         """Whatever happens inside is undone on both sides, unless it fails."""
-        kept, snapshot = copy.deepcopy(self.model), self.world.chain.snapshot()
+        kept, seen, snapshot = copy.deepcopy(self.model), self._seen, self.world.chain.snapshot()
         length = len(self.story)
         self.story.append(f"--- what if: {title}")
+        self._is_detour = True
         yield
+        self._is_detour = False
         self.world.chain.revert(snapshot)
-        self.model = kept
+        self.model, self._seen = kept, seen
         del self.story[length:]
 
     # ---------------------------------------------------------------- telling
 
     def _show(self, value: Any) -> str:
+        if isinstance(value, tuple | list):
+            return f"[{', '.join(self._show(one) for one in value)}]"
         if not isinstance(value, bytes):
             return f"{value:_}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
         if value in self.model.transactions:

@@ -1,113 +1,34 @@
-"""The escrow protocol in integers: what every call does, and which ones are refused.
-
-Written from the protocol's rules and the natspec of the interfaces, so that it shares no mistake with the contracts.
-Each method takes the time of the block (unix seconds) and the caller, and either changes the model or raises Refused
-and leaves it as it was.
-"""
+"""What this kernel does beyond generation G1: salted orders, clauses, schedules, batches and consent, in integers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import IntEnum
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from tests.model.governance_model import BPS, DAY, Economics, GovernanceModel
+from tests.model.governance_model import BPS, Economics
+from tests.model.kernel_core import (
+    MAX_AMOUNT,
+    MIN_AMOUNT,
+    REFUND_GRACE,
+    UNDELIVERED,
+    Id,
+    KernelCore,
+    Part,
+    PartStatus,
+    State,
+    Transaction,
+)
 from tests.model.refusal import Refused, refuse_if
-from tests.model.token_model import VAULT, ZERO, Account, TokenModel
+from tests.model.terms import Authorization, BatchOutcome, Clauses, Order, Permit
+from tests.model.token_model import ZERO, Account, TokenModel
 
-HOUR = 3_600
-MIN_AMOUNT = 50_000
-MAX_AMOUNT = 10**15
-MIN_WINDOW = HOUR
-MAX_WINDOW = 30 * DAY
-MAX_DEADLINE = 365 * DAY
-REFUND_GRACE = 7 * DAY
-DISPUTE_TIMEOUT = 30 * DAY
-CANCELLATION_NOTICE = HOUR
-CANCELLATION_VALIDITY = 24 * HOUR
-MEDIATOR_CAP_BPS = 1_000
-TIMEOUT_REQUESTER_BPS = 5_000
-
-Id = bytes
-"""32 bytes: of a transaction, of an escrow, of a hash."""
-NO_ID = bytes(32)
-NO_DATA = "NoData"
-"""A revert without data: the arguments do not even decode."""
+MAX_MILESTONES = 64
+USUAL = Clauses()
 
 
-class State(IntEnum):
-    INITIATED = 0
-    QUOTED = 1
-    COMMITTED = 2
-    IN_PROGRESS = 3
-    DELIVERED = 4
-    SETTLED = 5
-    DISPUTED = 6
-    CANCELLED = 7
-
-
-UNFUNDED = (State.INITIATED, State.QUOTED)
-UNDELIVERED = (State.COMMITTED, State.IN_PROGRESS)
-FINAL = (State.SETTLED, State.CANCELLED)
-
-
-@dataclass
-class Transaction:
-    """One transaction and the money behind it."""
-
-    id: Id
-    requester: Account
-    provider: Account
-    amount: int
-    created_at: int
-    deadline: int
-    window: int
-    service_hash: Id
-    agent_id: int
-    requester_agent_id: int
-    fee_bps: int
-    penalty_bps: int
-    bond_bps: int
-    updated_at: int
-    state: State = State.INITIATED
-    held: int = 0
-    """What the escrow received and has not paid out."""
-    escrow_id: Id | None = None
-    window_ends_at: int | None = None
-    cancellation_at: int = 0
-    quote_hash: Id = NO_ID
-    attestation: Id = NO_ID
-    initiator: Account | None = None
-    owes_bond: bool = False
-    bonds: dict[Account, tuple[Account, int]] = field(default_factory=dict)
-    """Party to (poster, amount)."""
-
-    @property
-    def is_funded(self) -> bool:
-        return self.escrow_id is not None
-
-    @property
-    def is_open(self) -> bool:
-        return self.state not in FINAL
-
-    @property
-    def parties(self) -> tuple[Account, Account]:
-        return (self.requester, self.provider)
-
-
-@dataclass(frozen=True)
-class Split:
-    """How a ruling divides what an escrow holds."""
-
-    requester_amount: int
-    provider_amount: int
-    provider_at_fault: bool
-    mediator: Account | None = None
-    mediator_amount: int = 0
-
-
-class KernelModel(GovernanceModel):
-    """Kernel and vault as one: the vault decides nothing."""
+class KernelModel(KernelCore):
+    """Everything that the kernel does."""
 
     def __init__(
         self,
@@ -117,411 +38,211 @@ class KernelModel(GovernanceModel):
         admin: Account,
         pauser: Account,
         fee_recipient: Account,
+        id_of_salt: Callable[[Account, Id], Id],
         account_of: Callable[[int], Account] = hex,
     ) -> None:
-        """`account_of` names the account of an address, which a ruling's proof carries as a number."""
-        super().__init__(economics, admin=admin, pauser=pauser, fee_recipient=fee_recipient)
-        self.token = token
-        self._account_of = account_of
-        self.transactions: dict[Id, Transaction] = {}
-        self.aliases: dict[Id, Id] = {}
-        self.nonces: dict[Account, int] = {}
-        self.credits: dict[Account, int] = {}
-        self.fees = 0
+        """`id_of_salt` is the hash that makes an id of a requester and its salt."""
+        super().__init__(
+            economics, token, admin=admin, pauser=pauser, fee_recipient=fee_recipient, account_of=account_of
+        )
+        self._id_of_salt = id_of_salt
 
-    # ---------------------------------------------------------------- reading
+    # ---------------------------------------------------------------- opening
 
-    def liabilities(self) -> int:
-        """Everything that the vault owes: escrows, bonds, credits and fees."""
-        escrows = sum(tx.held for tx in self.transactions.values())
-        bonds = sum(amount for tx in self.transactions.values() for _, amount in tx.bonds.values())
-        return escrows + bonds + sum(self.credits.values()) + self.fees
+    def create_salted(self, now: int, caller: Account, order: Order, clauses: Clauses) -> None:
+        self._check_orders(now, caller, [order], clauses)
+        self._open(now, caller, order, clauses)
 
-    def required_bond(self, tx: Transaction) -> int:
-        return max(tx.amount * tx.bond_bps // BPS, self.min_bond)
+    def create_funded(self, now: int, caller: Account, order: Order, clauses: Clauses = USUAL) -> None:
+        self.create_funded_batch(now, caller, [order], clauses)
 
-    def owed_bond(self, tx: Transaction) -> int:
-        """What the initiator of an open dispute still has to post."""
-        return self.required_bond(tx) if tx.owes_bond else 0
+    def create_funded_batch(self, now: int, caller: Account, orders: Sequence[Order], clauses: Clauses = USUAL) -> None:
+        """All or none, with one transfer."""
+        # A batch of nothing asks for nothing of the vault.
+        self._check_orders(now, caller, orders, clauses, VaultNotApproved=bool(orders) and not self.vault_approved)
+        self.token.pull(caller, sum(order.amount for order in orders))
+        for order in orders:
+            self._fund(now, self._open(now, caller, order, clauses))
 
-    def find_escrow(self, escrow_id: Id) -> Transaction | None:
-        """The transaction behind an escrow id: real ids come before aliases."""
-        tx = self.transactions.get(escrow_id) or self.transactions.get(self.aliases.get(escrow_id, NO_ID))
-        return tx if tx is not None and tx.is_funded else None
+    def create_funded_with_permit(
+        self, now: int, caller: Account, order: Order, clauses: Clauses, permit: Permit
+    ) -> None:
+        before = self.token.allowance(caller), self.token.nonce(caller)
+        # A permit may have been used before: what counts is the allowance.
+        with suppress(Refused):
+            self.token.permit(now, caller, permit.value, permit.deadline, permit.signer, permit.nonce)
+        try:
+            self.create_funded(now, caller, order, clauses)
+        except Refused:
+            self.token.allowances[caller], self.token.nonces[caller] = before
+            raise
 
-    # ---------------------------------------------------------------- create, quote, fund
-
-    def create(
+    def create_funded_with_authorization(
         self,
         now: int,
         caller: Account,
-        *,
-        transaction_id: Id,
-        provider: Account,
         requester: Account,
-        amount: int,
-        deadline: int,
-        window: int,
-        service_hash: Id,
-        agent_id: int,
-        requester_agent_id: int,
+        order: Order,
+        clauses: Clauses,
+        authorization: Authorization,
     ) -> None:
-        refuse_if(
-            KernelIsPaused=self.paused,
-            NotRequester=caller != requester,
-            ZeroAddress=provider == ZERO,
-            InvalidProvider=provider in (requester, VAULT),
-            AmountOutOfBounds=not MIN_AMOUNT <= amount <= MAX_AMOUNT,
-            DeadlineOutOfBounds=not now < deadline <= now + MAX_DEADLINE,
-            DisputeWindowOutOfBounds=not MIN_WINDOW <= window <= MAX_WINDOW,
+        """Whoever `caller` is, it cannot matter."""
+        self._check_orders(now, requester, [order], clauses, VaultNotApproved=not self.vault_approved)
+        nonce = (requester, order, clauses)
+        self.token.pull_authorized(
+            now,
+            requester,
+            order.amount,
+            authorization.valid_after,
+            authorization.valid_before,
+            nonce,
+            authorization.signer,
         )
-        assert transaction_id not in self.transactions, "two transactions have one id"
-        self.nonces[requester] = self.nonces.get(requester, 0) + 1
-        self.transactions[transaction_id] = Transaction(
-            id=transaction_id,
+        self._fund(now, self._open(now, requester, order, clauses))
+
+    def _check_orders(
+        self, now: int, requester: Account, orders: Sequence[Order], clauses: Clauses, **broken: bool
+    ) -> None:
+        ids: set[Id] = set()
+        for order in orders:
+            wrong = self._broken_terms(
+                now, requester, order.provider, order.amount, order.deadline, order.window
+            ) | self._broken_clauses(now, requester, order, clauses)
+            transaction_id = self._id_of_salt(requester, order.salt)
+            wrong["SaltUsed"] = transaction_id in self.transactions or transaction_id in ids
+            wrong["AmountOutOfBounds"] |= any(
+                not MIN_AMOUNT <= milestone.amount <= MAX_AMOUNT for milestone in clauses.milestones
+            )
+            ids.add(transaction_id)
+            broken = {name: is_broken or broken.get(name, False) for name, is_broken in (broken | wrong).items()}
+        refuse_if(**broken)
+
+    def _broken_clauses(self, now: int, requester: Account, order: Order, clauses: Clauses) -> dict[str, bool]:
+        milestones = clauses.milestones
+        return {
+            "ShareTooHigh": clauses.timeout_requester_bps > BPS,
+            "InvalidArbiter": clauses.arbiter != ZERO and clauses.arbiter in (requester, order.provider),
+            "TooManyMilestones": len(milestones) > MAX_MILESTONES,
+            "MilestoneDeadlineOutOfBounds": any(not now < part.deadline <= order.deadline for part in milestones),
+            "ScheduleMismatch": bool(milestones) and sum(part.amount for part in milestones) != order.amount,
+        }
+
+    def _open(self, now: int, requester: Account, order: Order, clauses: Clauses) -> Transaction:
+        tx = Transaction(
+            id=self._id_of_salt(requester, order.salt),
             requester=requester,
-            provider=provider,
-            amount=amount,
+            provider=order.provider,
+            amount=order.amount,
             created_at=now,
             updated_at=now,
-            deadline=deadline,
-            window=window,
-            service_hash=service_hash,
-            agent_id=agent_id,
-            requester_agent_id=requester_agent_id,
+            deadline=order.deadline,
+            window=order.window,
+            service_hash=order.service_hash,
+            agent_id=clauses.agents[0],
+            requester_agent_id=clauses.agents[1],
             fee_bps=self.rates.fee_bps,
             penalty_bps=self.rates.penalty_bps,
             bond_bps=self.rates.bond_bps,
+            arbiter=clauses.arbiter,
+            timeout_requester_bps=clauses.timeout_requester_bps,
+            schedule=[Part(one.amount, one.deadline, one.condition_hash) for one in clauses.milestones],
         )
+        self.transactions[tx.id] = tx
+        return tx
 
-    def accept_quote(self, now: int, caller: Account, transaction_id: Id, amount: int) -> None:
-        tx = self._known(transaction_id)
-        refuse_if(
-            NotRequester=caller != tx.requester,
-            WrongState=tx.state is not State.QUOTED,
-            DeadlinePassed=now > tx.deadline,
-            AmountOutOfBounds=not MIN_AMOUNT <= amount <= MAX_AMOUNT,
-        )
-        tx.amount = amount
-        tx.fee_bps = self.rates.fee_bps
-        tx.updated_at = now
-
-    def link(self, now: int, caller: Account, transaction_id: Id, vault: Account, escrow_id: Id) -> None:
-        tx = self._known(transaction_id)
-        is_alias = escrow_id != tx.id
-        refuse_if(
-            KernelIsPaused=self.paused,
-            InvalidTransition=tx.state not in UNFUNDED,
-            NotRequester=caller != tx.requester,
-            DeadlinePassed=now > tx.deadline,
-            VaultNotApproved=vault != VAULT or not self.vault_approved,
-            EscrowIdTaken=is_alias
-            and (escrow_id == NO_ID or escrow_id in self.transactions or escrow_id in self.aliases),
-        )
-        self.token.pull(tx.requester, tx.amount)
+    def _fund(self, now: int, tx: Transaction) -> None:
         tx.held = tx.amount
-        tx.escrow_id = escrow_id
-        if is_alias:
-            self.aliases[escrow_id] = tx.id
+        tx.escrow_id = tx.id
         self._move(now, tx, State.COMMITTED)
 
-    # ---------------------------------------------------------------- transitions
+    # ---------------------------------------------------------------- schedules
 
-    def transition(self, now: int, caller: Account, transaction_id: Id, target: int, proof: bytes) -> None:
-        if target > max(State):
-            raise Refused(frozenset({NO_DATA}))
+    def pay_milestone(self, now: int, caller: Account, transaction_id: Id, index: int) -> None:
         tx = self._known(transaction_id)
-        match State(target):
-            case State.QUOTED:
-                self._quote(now, caller, tx, proof)
-            case State.IN_PROGRESS:
-                self._start(now, caller, tx)
-            case State.DELIVERED:
-                self._deliver(now, caller, tx, proof)
-            case State.DISPUTED:
-                self._dispute(now, caller, tx)
-            case State.SETTLED | State.CANCELLED if tx.state is State.DISPUTED:
-                self._rule(now, caller, tx, State(target), proof)
-            case State.SETTLED:
-                self._settle(now, caller, tx)
-            case State.CANCELLED:
-                self._cancel(now, caller, tx)
-            case _:
-                refuse_if(InvalidTransition=True)
-
-    def release_escrow(self, now: int, caller: Account, transaction_id: Id) -> None:
-        self._settle(now, caller, self._known(transaction_id))
-
-    def _quote(self, now: int, caller: Account, tx: Transaction, proof: bytes) -> None:
-        refuse_if(
-            InvalidTransition=tx.state is not State.INITIATED,
-            NotProvider=caller != tx.provider,
-            DeadlinePassed=now > tx.deadline,
-            InvalidProof=proof != b"" and (len(proof) != 32 or proof == NO_ID),
-        )
-        tx.quote_hash = proof or NO_ID
-        self._move(now, tx, State.QUOTED)
-
-    def _start(self, now: int, caller: Account, tx: Transaction) -> None:
-        refuse_if(
-            InvalidTransition=tx.state is not State.COMMITTED,
-            NotProvider=caller != tx.provider,
-            DeadlinePassed=now > tx.deadline,
-        )
-        self._move(now, tx, State.IN_PROGRESS)
-
-    def _deliver(self, now: int, caller: Account, tx: Transaction, proof: bytes) -> None:
-        offered = int.from_bytes(proof, "big") if len(proof) == 32 else 0
-        refuse_if(
-            InvalidTransition=tx.state is not State.IN_PROGRESS,
-            NotProvider=caller != tx.provider,
-            DeadlinePassed=now > tx.deadline,
-            InvalidProof=len(proof) not in (0, 32),
-            DisputeWindowOutOfBounds=offered > MAX_WINDOW,
-        )
-        tx.window_ends_at = now + max(tx.window, offered)
-        self._move(now, tx, State.DELIVERED)
-
-    def _settle(self, now: int, caller: Account, tx: Transaction) -> None:
-        is_delivered = tx.state is State.DELIVERED
-        # Milestones may have paid for everything before a delivery: then there is nothing left to wait for.
-        is_paid_out = tx.state is State.IN_PROGRESS and tx.held == 0
-        refuse_if(
-            InvalidTransition=not (is_delivered or is_paid_out),
-            WindowOpen=is_delivered and caller != tx.requester and now <= self._window_end(tx),
-        )
-        self._move(now, tx, State.SETTLED)
-        self._pay_provider(tx, tx.held)
-        self._owe_spare_bonds(tx)
-
-    def _cancel(self, now: int, caller: Account, tx: Transaction) -> None:
-        if tx.state in UNFUNDED:
-            refuse_if(NotRequester=caller != tx.requester)
-        else:
-            grace = 0 if caller == tx.requester else REFUND_GRACE
-            refuse_if(
-                # What milestones have paid in full can be settled, not cancelled.
-                InvalidTransition=tx.state not in UNDELIVERED or tx.held == 0,
-                RefundNotDue=tx.state in UNDELIVERED and caller != tx.provider and now <= tx.deadline + grace,
-            )
-        self._move(now, tx, State.CANCELLED)
-        self._pay_out(tx, tx.requester, tx.held)
-
-    def milestone(self, now: int, caller: Account, transaction_id: Id, amount: int) -> None:
-        tx = self._known(transaction_id)
-        is_dust = amount < MIN_AMOUNT and amount != tx.held
         refuse_if(
             NotRequester=caller != tx.requester,
             WrongState=tx.state is not State.IN_PROGRESS,
-            MilestoneOutOfBounds=amount == 0 or amount > tx.held or is_dust,
+            **self._broken_index(tx, index),
         )
+        part = tx.schedule[index]
+        part.status = PartStatus.PAID
         tx.updated_at = now
-        self._pay_provider(tx, amount)
+        self._pay_provider(tx, part.amount)
 
-    # ---------------------------------------------------------------- walking away early
-
-    def announce_cancellation(self, now: int, caller: Account, transaction_id: Id) -> None:
+    def refund_milestone(self, now: int, caller: Account, transaction_id: Id, index: int) -> None:
         tx = self._known(transaction_id)
-        refuse_if(NotRequester=caller != tx.requester, WrongState=tx.state is not State.COMMITTED)
-        tx.cancellation_at = now + CANCELLATION_NOTICE
-
-    def cancel_early(self, now: int, caller: Account, transaction_id: Id) -> None:
-        tx = self._known(transaction_id)
+        grace = 0 if caller == tx.requester else REFUND_GRACE
+        is_known = index < len(tx.schedule)
         refuse_if(
-            NotRequester=caller != tx.requester,
-            WrongState=tx.state is not State.COMMITTED,
-            NoCancellationAnnounced=tx.cancellation_at == 0,
-            NoticeRunning=now < tx.cancellation_at,
-            CancellationLapsed=tx.cancellation_at > 0 and now > tx.cancellation_at + CANCELLATION_VALIDITY,
+            WrongState=tx.state not in UNDELIVERED,
+            RefundNotDue=is_known and now <= tx.schedule[index].deadline + grace,
+            **self._broken_index(tx, index),
         )
-        # After the deadline it is the provider who let the requester down.
-        penalty = tx.amount * tx.penalty_bps // BPS if now <= tx.deadline else 0
-        self._move(now, tx, State.CANCELLED)
-        self._pay_out(tx, tx.provider, penalty)
-        self._pay_out(tx, tx.requester, tx.held)
-
-    # ---------------------------------------------------------------- disputes
-
-    def _dispute(self, now: int, caller: Account, tx: Transaction) -> None:
-        is_delivered = tx.state is State.DELIVERED
-        refuse_if(
-            InvalidTransition=not is_delivered,
-            NotParty=caller not in tx.parties,
-            WindowClosed=is_delivered and now > self._window_end(tx),
-        )
-        bond = self.required_bond(tx)
-        if caller not in tx.bonds and bond > 0:
-            tx.owes_bond = not self._post_bond(tx, caller, caller, bond)
-        tx.initiator = caller
-        self._move(now, tx, State.DISPUTED)
-
-    def post_bond(self, now: int, caller: Account, transaction_id: Id, party: Account) -> None:
-        tx = self._known(transaction_id)
-        is_delivered, is_disputed = tx.state is State.DELIVERED, tx.state is State.DISPUTED
-        is_owed = tx.owes_bond and party == tx.initiator
-        bond = self.required_bond(tx)
-        refuse_if(
-            NotParty=party not in tx.parties,
-            WrongState=not (is_delivered or is_disputed),
-            WindowClosed=is_delivered and now > self._window_end(tx),
-            BondNotWanted=party in tx.bonds or bond == 0 or (is_disputed and not is_owed),
-        )
-        if not self._post_bond(tx, party, caller, bond):
-            refuse_if(BondRefused=True)
-        tx.owes_bond = False
-
-    def close_timed_out(self, now: int, caller: Account, transaction_id: Id) -> None:
-        tx = self._known(transaction_id)
-        is_disputed = tx.state is State.DISPUTED
-        refuse_if(
-            WrongState=not is_disputed,
-            DisputeNotTimedOut=is_disputed and now <= tx.updated_at + DISPUTE_TIMEOUT,
-        )
-        requester_amount = tx.held * TIMEOUT_REQUESTER_BPS // BPS
-        self._move(now, tx, State.SETTLED)
-        self._pay_out(tx, tx.requester, requester_amount)
-        self._pay_provider(tx, tx.held)
-        self._end_dispute(tx, loser=None)
-
-    def _rule(self, now: int, caller: Account, tx: Transaction, target: State, proof: bytes) -> None:
-        broken: dict[str, bool] = {}
-        is_resolver = caller == self.admin or self.is_mediator(now, caller)
-        broken["NotResolver"] = not is_resolver or caller in tx.parties
-        split = self._read_split(tx, target, proof)
-        if split is None:
-            refuse_if(InvalidProof=True, **broken)
-        assert split is not None
-        parts = split.requester_amount + split.provider_amount + split.mediator_amount
-        broken["SplitMismatch"] = parts != tx.held
-        broken["MediatorFeeTooHigh"] = split.mediator_amount > tx.held * MEDIATOR_CAP_BPS // BPS
-        broken["MediatorNotApproved"] = split.mediator_amount > 0 and (
-            split.mediator in tx.parties or split.mediator is None or not self.is_mediator(now, split.mediator)
-        )
-        refuse_if(**broken)
-
-        self._move(now, tx, target)
-        # A bond that could not move and is lost comes out of what its party gets, as far as that goes.
-        forfeit = 0
-        loser = tx.provider if split.provider_at_fault else tx.requester
-        winner = tx.requester if split.provider_at_fault else tx.provider
-        fee = self._fee(tx, split.provider_amount)
-        due = {tx.requester: split.requester_amount, tx.provider: split.provider_amount - fee}
-        if target is State.SETTLED and tx.owes_bond and tx.initiator == loser:
-            forfeit = min(self.required_bond(tx), due[loser])
-        self._take_fee(tx, fee)
-        if split.mediator is not None:
-            self._pay_out(tx, split.mediator, split.mediator_amount)
-        self._pay_out(tx, loser, due[loser] - forfeit)
-        self._pay_out(tx, winner, due[winner] + forfeit)
-        self._end_dispute(tx, loser=loser if target is State.SETTLED else None)
-
-    def _read_split(self, tx: Transaction, target: State, proof: bytes) -> Split | None:
-        """What the proof of a ruling says; None if it says nothing sensible."""
-        if proof == b"":
-            if target is State.SETTLED:
-                return Split(0, tx.held, provider_at_fault=False)
-            return Split(tx.held, 0, provider_at_fault=False)
-        if len(proof) not in (64, 96, 128, 160):
-            return None
-        words = [int.from_bytes(proof[at : at + 32], "big") for at in range(0, len(proof), 32)]
-        fault = words[2] if len(words) in (3, 5) else 1
-        if fault > 1:
-            return None
-        if len(words) < 4:
-            return Split(words[0], words[1], bool(fault))
-        if words[-2] >= 2**160:
-            return None
-        return Split(words[0], words[1], bool(fault), self._account_of(words[-2]), words[-1])
-
-    # ---------------------------------------------------------------- attestation, credits, fees
-
-    def anchor(self, now: int, caller: Account, transaction_id: Id, uid: Id) -> None:
-        tx = self._known(transaction_id)
-        refuse_if(
-            NotParty=caller not in tx.parties,
-            WrongState=tx.window_ends_at is None and tx.state is not State.SETTLED,
-            AttestationRefused=tx.attestation != NO_ID or uid == NO_ID,
-        )
-        tx.attestation = uid
-
-    def withdraw_credit(self, now: int, caller: Account, payee: Account) -> None:
-        amount = self.credits.get(payee, 0)
-        refuse_if(NothingToWithdraw=amount == 0)
-        refuse_if(PushRefused=not self.token.push(payee, amount))
-        self.credits[payee] = 0
-
-    def withdraw_fees(self, now: int, caller: Account) -> None:
-        refuse_if(NotFeeRecipient=caller != self.fee_recipient, NothingToWithdraw=self.fees == 0)
-        refuse_if(PushRefused=not self.token.push(caller, self.fees))
-        self.fees = 0
-
-    def update_fee_recipient(self, now: int, caller: Account, account: Account) -> None:
-        refuse_if(NotAdmin=caller != self.admin, ZeroAddress=account == ZERO)
-        self._owe(self.fee_recipient, self.fees)
-        self.fees = 0
-        self.fee_recipient = account
-
-    # ---------------------------------------------------------------- money
-
-    def _fee(self, tx: Transaction, payout: int) -> int:
-        return min(max(payout * tx.fee_bps // BPS, self.min_fee), payout)
-
-    def _take_fee(self, tx: Transaction, fee: int) -> None:
-        tx.held -= fee
-        self.fees += fee
-
-    def _pay_provider(self, tx: Transaction, payout: int) -> None:
-        fee = self._fee(tx, payout)
-        self._take_fee(tx, fee)
-        self._pay_out(tx, tx.provider, payout - fee)
-
-    def _pay_out(self, tx: Transaction, payee: Account, amount: int) -> None:
-        tx.held -= amount
-        self._pay(payee, amount)
-
-    def _pay(self, payee: Account, amount: int) -> None:
-        """A push that the token refuses becomes a credit."""
-        if amount > 0 and not self.token.push(payee, amount):
-            self._owe(payee, amount)
-
-    def _owe(self, payee: Account, amount: int) -> None:
-        self.credits[payee] = self.credits.get(payee, 0) + amount
-
-    def _post_bond(self, tx: Transaction, party: Account, payer: Account, amount: int) -> bool:
-        """Take a bond for a party; False if the token freezes the payer, Refused if the payer cannot pay."""
-        if self.token.freezes(payer):
-            return False
-        refuse_if(BondNotPayable=min(self.token.balance(payer), self.token.allowance(payer)) < amount)
-        self.token.pull(payer, amount)
-        tx.bonds[party] = (payer, amount)
-        return True
-
-    def _end_dispute(self, tx: Transaction, loser: Account | None) -> None:
-        """The initiator's bond goes to the other party if the initiator lost, else back to whoever posted it."""
-        assert tx.initiator is not None
-        if tx.initiator in tx.bonds:
-            poster, amount = tx.bonds.pop(tx.initiator)
-            other = tx.provider if tx.initiator == tx.requester else tx.requester
-            self._pay(other if tx.initiator == loser else poster, amount)
-        tx.owes_bond = False
-        self._owe_spare_bonds(tx)
-
-    def _owe_spare_bonds(self, tx: Transaction) -> None:
-        """Bonds that were posted ahead and not needed wait for their posters."""
-        for poster, amount in tx.bonds.values():
-            self._owe(poster, amount)
-        tx.bonds.clear()
-
-    # ---------------------------------------------------------------- helpers
-
-    def _known(self, transaction_id: Id) -> Transaction:
-        refuse_if(UnknownTransaction=transaction_id not in self.transactions)
-        return self.transactions[transaction_id]
-
-    def _window_end(self, tx: Transaction) -> int:
-        assert tx.window_ends_at is not None
-        return tx.window_ends_at
-
-    def _move(self, now: int, tx: Transaction, state: State) -> None:
-        tx.state = state
+        part = tx.schedule[index]
+        part.status = PartStatus.REFUNDED
         tx.updated_at = now
+        self._pay_out(tx, tx.requester, part.amount)
+
+    def _broken_index(self, tx: Transaction, index: int) -> dict[str, bool]:
+        is_known = index < len(tx.schedule)
+        return {
+            "UnknownMilestone": not is_known,
+            "MilestoneNotLocked": is_known and tx.schedule[index].status is not PartStatus.LOCKED,
+        }
+
+    # ---------------------------------------------------------------- consent
+
+    def settle_by_consent(
+        self,
+        now: int,
+        caller: Account,
+        transaction_id: Id,
+        requester_amount: int,
+        provider_amount: int,
+        valid_until: int,
+        signers: frozenset[Account],
+    ) -> None:
+        """`signers` are those who signed exactly this, each in the place of its own."""
+        tx = self._known(transaction_id)
+        refuse_if(
+            InvalidTransition=not tx.is_funded or not tx.is_open,
+            SplitMismatch=requester_amount + provider_amount != tx.held,
+            ConsentExpired=now > valid_until,
+            ConsentMissing=not {*tx.parties} <= {caller, *signers},
+        )
+        self._end_without_fault(now, tx, requester_amount)
+
+    # ---------------------------------------------------------------- batches
+
+    def deliver_batch(self, now: int, caller: Account, transaction_ids: Sequence[Id]) -> BatchOutcome:
+        outcome = BatchOutcome()
+        for index, transaction_id in enumerate(transaction_ids):
+            try:
+                self._deliver(now, caller, self._known(transaction_id), b"")
+            except Refused as refused:
+                outcome.skipped.append((transaction_id, index, refused.reasons))
+            else:
+                outcome.done += 1
+        return outcome
+
+    def settle_batch(self, now: int, caller: Account, transaction_ids: Sequence[Id]) -> BatchOutcome:
+        outcome = BatchOutcome()
+        due: Counter[Account] = Counter()
+        for index, transaction_id in enumerate(transaction_ids):
+            try:
+                tx = self._known(transaction_id)
+                self._check_settlement(now, caller, tx)
+            except Refused as refused:
+                outcome.skipped.append((transaction_id, index, refused.reasons))
+                continue
+            outcome.done += 1
+            self._move(now, tx, State.SETTLED)
+            self._take_fee(tx, self._fee(tx, tx.held))
+            due[tx.provider] += tx.held
+            tx.held = 0
+            self._owe_spare_bonds(tx)
+        for payee, amount in due.items():
+            if amount > 0 and not self.token.freezes(payee):
+                outcome.sent[payee] = amount
+            self._pay(payee, amount)
+        return outcome

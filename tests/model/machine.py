@@ -7,19 +7,23 @@ from hypothesis.stateful import precondition, rule
 
 from tests.model.exits import check_exits
 from tests.model.rules_around import Surroundings
+from tests.model.rules_batches import Batches
 from tests.model.rules_disputes import Disputes
 from tests.model.rules_life import Life
+from tests.model.rules_orders import Orders
+from tests.model.rules_schedules import Schedules
 from tests.model.strategies import (
     seldom,
 )
 
 
-class KernelMachine(Life, Disputes, Surroundings):
+class KernelMachine(Life, Orders, Schedules, Batches, Disputes, Surroundings):
     """One run. At its end, and sometimes before, everything that holds money has to find its exit."""
 
     def teardown(self) -> None:
         # What can be checked after every run must not hide why a run has failed.
         if self.harness.is_intact:
+            self.harness.compare()
             self.harness.compare_governance()
             if self.harness.open_funded():
                 check_exits(self.harness, block_parties=False)

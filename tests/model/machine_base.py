@@ -9,14 +9,12 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from tests.model.governance_model import ECONOMIC_PARAM_DELAY
 from tests.model.harness import Harness, Tally
-from tests.model.kernel_model import (
-    KernelModel,
-    State,
-    Transaction,
-)
+from tests.model.kernel_core import UNDELIVERED, UNFUNDED, Id, State, Transaction
+from tests.model.kernel_model import KernelModel
 from tests.model.strategies import (
     MAX_TRANSACTIONS,
 )
+from tests.model.terms import Clauses, Order
 from tests.model.token_model import TOKEN, VAULT, Account
 from tests.model.world import ACTORS, KERNEL, Call, World
 
@@ -42,13 +40,17 @@ class MachineBase(RuleBasedStateMachine):
     def have(self, *states: State) -> list[Transaction]:
         return [tx for tx in self.model.transactions.values() if tx.state in states]
 
+    def in_time(self, *states: State) -> list[Transaction]:
+        """Those whose deadline has not passed; a rule may let it pass just before its call."""
+        return [tx for tx in self.have(*states) if self.harness.now <= tx.deadline]
+
     def has_room(self) -> bool:
         """Finished transactions cost time at every comparison, so a run has only a few."""
-        known = self.model.transactions.values()
-        return len(known) < MAX_TRANSACTIONS and sum(tx.is_open for tx in known) <= MAX_OPEN
+        going_on = len(self.in_time(*UNFUNDED)) + len(self.harness.open_funded())
+        return len(self.model.transactions) < MAX_TRANSACTIONS and going_on <= MAX_OPEN
 
     def paid_out(self) -> list[Transaction]:
-        return [tx for tx in self.have(State.IN_PROGRESS) if tx.held == 0]
+        return [tx for tx in self.have(*UNDELIVERED) if tx.held == 0]
 
     def kernel(self, caller: Account, function: str, method: Method, *arguments: Any) -> None:
         """A call whose arguments are the same on both sides; `method` is the model's."""
@@ -69,14 +71,66 @@ class MachineBase(RuleBasedStateMachine):
         if state is not State.COMMITTED:
             self.transition(tx.provider, tx, state, proof)
             return
-        # Whatever stops new money would stop this run.
+        self.let_money_in()
+        self.kernel(tx.requester, "linkEscrow", KernelModel.link, tx.id, VAULT, tx.id)
+
+    def let_money_in(self) -> None:
+        """Whatever stops new money would stop this run."""
         if self.model.paused:
             self.set_paused(self.model.admin, False)
         if not self.model.vault_approved:
             self.kernel(self.model.admin, "approveEscrowVault", KernelModel.approve_vault, VAULT, True)
         if self.model.token.paused:
             self.set_token_paused(False)
-        self.kernel(tx.requester, "linkEscrow", KernelModel.link, tx.id, VAULT, tx.id)
+
+    # ---------------------------------------------------------------- orders and batches
+
+    def fresh_salt(self, place: int = 0) -> Id:
+        """A salt that nobody has used; a refused order leaves it to the next one."""
+        return (1_000 + len(self.model.transactions) + place).to_bytes(32, "big")
+
+    def used_salts(self, requester: Account) -> list[Id]:
+        salts = [self.fresh_salt(-place) for place in range(len(self.model.transactions) + 1)]
+        return [salt for salt in salts if self.world.id_of_salt(requester, salt) in self.model.transactions]
+
+    def open(self, via: str, requester: Account, order: Order, clauses: Clauses) -> None:
+        """An order of the sender itself; `createFunded` knows no clauses."""
+        apply = lambda model, now: model.create_funded(now, requester, order, clauses)  # noqa: E731
+        arguments: tuple[Any, ...] = (order.words(), clauses.words())
+        if via == "createSalted":
+            apply = lambda model, now: model.create_salted(now, requester, order, clauses)  # noqa: E731
+        if via == "createFunded":
+            apply = lambda model, now: model.create_funded(now, requester, order)  # noqa: E731
+            arguments = arguments[:1]
+        ids = [self.world.id_of_salt(requester, order.salt)]
+        self.harness.open(Call(requester, KERNEL, via, arguments), apply, ids)
+
+    def open_batch_of(self, requester: Account, orders: Sequence[Order]) -> None:
+        call = Call(requester, KERNEL, "createFundedBatch", ([order.words() for order in orders],))
+        ids = [self.world.id_of_salt(requester, order.salt) for order in orders]
+        self.harness.open(call, lambda model, now: model.create_funded_batch(now, requester, orders), ids)
+
+    def deliver_all(self, caller: Account, ids: list[Id]) -> None:
+        caller = someone(caller)
+        call = Call(caller, KERNEL, "deliverBatch", (ids,))
+        self.harness.batch(call, lambda model, now: model.deliver_batch(now, caller, ids))
+
+    def settle_all(self, caller: Account, ids: list[Id], gas: int | None = None) -> None:
+        caller = someone(caller)
+        call = Call(caller, KERNEL, "settleBatch", (ids,))
+        self.harness.batch(call, lambda model, now: model.settle_batch(now, caller, ids), gas)
+
+    # ---------------------------------------------------------------- disputes, roles and the token
+
+    def open_dispute(self, tx: Transaction, kind: str) -> None:
+        """The requester disputes: with its bond, with a bond for the other side as well, or frozen and so in debt."""
+        if kind == "both bonds":
+            self.kernel("stranger", "postBond", KernelModel.post_bond, tx.id, tx.provider)
+        if kind == "debt":
+            self.set_blocked("issuer", tx.requester, True)
+        self.transition(tx.requester, tx, State.DISPUTED)
+        if kind == "debt":
+            self.set_blocked("issuer", tx.requester, False)
 
     def set_paused(self, caller: Account, paused: bool) -> None:
         call = Call(caller, KERNEL, "pause" if paused else "unpause")

@@ -6,11 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from tests.model.governance_model import DAY
-from tests.model.kernel_model import (
-    CANCELLATION_NOTICE,
-    NO_ID,
-    KernelModel,
-)
+from tests.model.kernel_core import CANCELLATION_NOTICE, NO_ID
+from tests.model.kernel_model import KernelModel
 from tests.model.machine_base import MachineBase, nth, someone
 from tests.model.strategies import (
     PARTIES,
@@ -24,7 +21,9 @@ from tests.model.strategies import (
     seldom,
 )
 from tests.model.token_model import TOKEN, VAULT, ZERO
-from tests.model.world import ACTORS, Call
+from tests.model.world import ACTORS, KERNEL, Call
+
+BEYOND = ("pay part", "refund part", "deliver", "settle all", "consent")
 
 
 class Surroundings(MachineBase):
@@ -46,7 +45,7 @@ class Surroundings(MachineBase):
         sender = caller or tx.parties[by_provider]
         self.kernel(sender, "anchorAttestation", KernelModel.anchor, tx.id, uid)
 
-    @rule(really=really, caller=st.sampled_from(ACTORS), payee=st.sampled_from((*[None] * 9, *ACTORS)))
+    @rule(really=really, caller=st.sampled_from(ACTORS), payee=st.sampled_from((*[None] * 30, *ACTORS)))
     def withdraw_credit(self, really: bool, caller: str, payee: Caller) -> None:
         if not really:
             return
@@ -57,6 +56,8 @@ class Surroundings(MachineBase):
     @rule(really=really, caller=callers)
     def withdraw_fees(self, really: bool, caller: Caller) -> None:
         if not really:
+            return
+        if self.model.fees == 0 and caller is None:
             return
         self.kernel(caller or self.model.fee_recipient, "withdrawFees", KernelModel.withdraw_fees)
 
@@ -186,7 +187,7 @@ class Surroundings(MachineBase):
         unknown=seldom,
         caller=st.sampled_from((*PARTIES, "admin", "stranger")),
         what=st.sampled_from(
-            (*range(9), "link", "accept", "settle", "milestone", "announce", "early", "close", "bond")
+            (*range(9), "link", "accept", "settle", "milestone", "announce", "early", "close", "bond", *BEYOND)
         ),
         proof=proofs,
     )
@@ -213,5 +214,20 @@ class Surroundings(MachineBase):
                 self.kernel(caller, "cancelEarly", KernelModel.cancel_early, tx_id)
             case "close":
                 self.kernel(caller, "closeTimedOutDispute", KernelModel.close_timed_out, tx_id)
-            case _:
+            case "bond":
                 self.kernel(caller, "postBond", KernelModel.post_bond, tx_id, known.requester)
+            case "pay part":
+                self.kernel(caller, "payMilestone", KernelModel.pay_milestone, tx_id, 0)
+            case "refund part":
+                self.kernel(caller, "refundMilestone", KernelModel.refund_milestone, tx_id, 0)
+            case "deliver":
+                self.deliver_all(caller, [tx_id, known.id])
+            case "settle all":
+                self.settle_all(caller, [known.id, tx_id])
+            case _:
+                call = Call(caller, KERNEL, "settleByConsent", (tx_id, known.held, 0, self.harness.now, b"", b""))
+                nobody: frozenset[str] = frozenset()
+                self.harness.call(
+                    call,
+                    lambda model, now: model.settle_by_consent(now, caller, tx_id, known.held, 0, now, nobody),
+                )

@@ -1,7 +1,8 @@
-"""A US dollar coin in integers: balances, allowances to one vault, a block-list and a pause."""
+"""A US dollar coin in integers: balances, allowances to one vault, signed transfers, a block-list and a pause."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from tests.model.refusal import refuse_if
@@ -21,6 +22,10 @@ class TokenModel:
     issuer: Account
     balances: dict[Account, int] = field(default_factory=dict)
     allowances: dict[Account, int] = field(default_factory=dict)
+    nonces: dict[Account, int] = field(default_factory=dict)
+    """Of permits."""
+    used: set[tuple[Account, Hashable]] = field(default_factory=set)
+    """Nonces of authorizations that moved tokens or were canceled."""
     blocked: set[Account] = field(default_factory=lambda: {TOKEN})
     paused: bool = False
     supply: int = 0
@@ -33,6 +38,10 @@ class TokenModel:
     def allowance(self, owner: Account) -> int:
         """What the vault may still pull from `owner`."""
         return self.allowances.get(owner, 0)
+
+    def nonce(self, owner: Account) -> int:
+        """What the next permit of `owner` has to carry."""
+        return self.nonces.get(owner, 0)
 
     # ---------------------------------------------------------------- calls from outside
 
@@ -50,6 +59,21 @@ class TokenModel:
     def approve(self, caller: Account, amount: int) -> None:
         refuse_if(TokenPaused=self.paused)
         self.allowances[caller] = amount
+
+    def permit(self, now: int, owner: Account, amount: int, deadline: int, signer: Account, nonce: int) -> None:
+        """Whoever sends it: `signer` signed it over `nonce`."""
+        refuse_if(
+            TokenPaused=self.paused,
+            PermitExpired=now > deadline,
+            InvalidSignature=signer != owner or nonce != self.nonce(owner),
+        )
+        self.nonces[owner] = nonce + 1
+        self.allowances[owner] = amount
+
+    def cancel_authorization(self, owner: Account, nonce: Hashable) -> None:
+        """Whoever sends it: `owner` signed it."""
+        refuse_if(TokenPaused=self.paused, AuthorizationUsedOrCanceled=(owner, nonce) in self.used)
+        self.used.add((owner, nonce))
 
     def transfer(self, caller: Account, to: Account, amount: int) -> None:
         refuse_if(
@@ -84,6 +108,29 @@ class TokenModel:
             ERC20InsufficientBalance=self.balance(payer) < amount,
         )
         self.allowances[payer] = self.allowance(payer) - amount
+        self._move(payer, VAULT, amount)
+
+    def pull_authorized(
+        self,
+        now: int,
+        payer: Account,
+        amount: int,
+        valid_after: int,
+        valid_before: int,
+        nonce: Hashable,
+        signer: Account | None,
+    ) -> None:
+        """The vault takes `amount` by what `signer` signed for it, without an allowance."""
+        refuse_if(
+            TokenPaused=self.paused,
+            AccountBlacklisted=bool({payer, VAULT} & self.blocked),
+            AuthorizationNotYetValid=now <= valid_after,
+            AuthorizationExpired=now >= valid_before,
+            AuthorizationUsedOrCanceled=(payer, nonce) in self.used,
+            InvalidSignature=signer != payer,
+            ERC20InsufficientBalance=self.balance(payer) < amount,
+        )
+        self.used.add((payer, nonce))
         self._move(payer, VAULT, amount)
 
     def push(self, payee: Account, amount: int) -> bool:

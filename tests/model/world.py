@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from eth_abi.abi import decode, encode
+from eth_keys.datatypes import PrivateKey
 
 from actp import artifacts
 from actp.chain import EmbeddedChain
 from actp.errors import RpcError
 from actp.units import keccak
+from tests.contracts.kernel_codec import ARTIFACTS, canonical
 from tests.model.batch import View, read
-from tests.model.facts import BondFacts, EscrowFacts, Facts, TransactionFacts
+from tests.model.facts import BondFacts, EscrowFacts, Facts, PartFacts, TransactionFacts
 from tests.model.governance_model import Economics, GovernanceFacts, PendingRates, Rates
-from tests.model.kernel_model import NO_DATA, Id, KernelModel, State
+from tests.model.kernel_core import NO_DATA, NO_ID, Id, State, Transaction
+from tests.model.kernel_model import KernelModel
+from tests.model.terms import Clauses, Order
 from tests.model.token_model import TOKEN, VAULT, ZERO, Account, TokenModel
 
 START = 1_800_000_000
@@ -32,7 +38,7 @@ ACTORS = (
 )
 HOLDERS = (*ACTORS, VAULT, KERNEL, TOKEN)
 """Every account that can come to hold tokens or credits."""
-AMPLE_GAS = 1_000_000
+AMPLE_GAS = 8_000_000
 
 _MINTED = {
     "requester_a": 9 * 10**15,
@@ -43,18 +49,33 @@ _MINTED = {
 }
 _APPROVED = {"requester_a": 8 * 10**15, "requester_b": 10**15, "provider_a": 10**14, "stranger": 10**14}
 _CONTRACTS = {KERNEL: "ACTPKernel", VAULT: "EscrowVault", TOKEN: "TestUSDC"}
+_DOMAINS = {KERNEL: (b"ACTP Kernel", b"1"), TOKEN: (b"USD Coin (test)", b"2")}
+"""Name and version of the EIP-712 domains."""
+_DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 _ROLES = ("admin", "pendingAdmin", "pauser", "feeRecipient")
 _SETTINGS = ("paused", "platformFeeBps", "requesterPenaltyBps", "disputeBondBps")
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call in the model's words: accounts by name, ids as bytes."""
+    """A call in the model's words: accounts by name, ids as bytes, structs as tuples.
+
+    A function that has namesakes is named by its whole signature.
+    """
 
     caller: Account
     contract: Account
     function: str
     arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Log:
+    """One event of the kernel, the vault or the token."""
+
+    contract: Account
+    event: str
+    values: Mapping[str, Any]
 
 
 class World:
@@ -63,16 +84,22 @@ class World:
     def __init__(self, economics: Economics) -> None:
         self.economics = economics
         self.chain = EmbeddedChain(clock=lambda: START)
-        self._artifacts = {name: artifacts.load(contract) for name, contract in _CONTRACTS.items()}
+        self._artifacts = {name: _artifact(contract) for name, contract in _CONTRACTS.items()}
         self._error_names = _error_names(artifact.abi for artifact in self._artifacts.values())
-        self._inputs = {
-            (name, entry["name"]): [item["type"] for item in entry["inputs"]]
-            for name, artifact in self._artifacts.items()
-            for entry in artifact.abi
-            if entry["type"] == "function"
-        }
+        self._inputs: dict[tuple[Account, str], tuple[str, list[dict[str, Any]]]] = {}
+        self._events: dict[tuple[Account, bytes], dict[str, Any]] = {}
+        for name, artifact in self._artifacts.items():
+            for entry in artifact.abi:
+                if entry["type"] == "function":
+                    signature = artifacts.signature_of(entry)
+                    for key in (entry["name"], signature):
+                        self._inputs[name, key] = (signature, entry["inputs"])
+                if entry["type"] == "event":
+                    self._events[name, keccak(artifacts.signature_of(entry).encode())] = entry
         self._addresses = {ZERO: bytes(20)}
+        self._keys: dict[Account, PrivateKey] = {}
         for name, account in zip(ACTORS, self.chain.accounts, strict=True):
+            self._keys[name] = PrivateKey(bytes.fromhex(account.private_key[2:]))
             self._addresses[name] = bytes.fromhex(account.address[2:])
         self._deploy()
         self._names = {address: name for name, address in self._addresses.items()}
@@ -93,7 +120,7 @@ class World:
 
     def _create(self, name: Account, arguments: tuple[Any, ...]) -> None:
         code = self._artifacts[name].creation_code(arguments)
-        receipt = self._mine({"from": self._hex("issuer"), "gas": hex(10_000_000), "data": "0x" + code.hex()})
+        receipt = self._mine({"from": self._hex("issuer"), "gas": hex(25_000_000), "data": "0x" + code.hex()})
         assert receipt["status"] == "0x1", f"{name} cannot be deployed"
         self._addresses[name] = bytes.fromhex(receipt["contractAddress"][2:])
 
@@ -114,6 +141,8 @@ class World:
             admin="admin",
             pauser="pauser",
             fee_recipient="treasury",
+            # No bound method: a copied model would bring its own world with it.
+            id_of_salt=lambda requester, salt: self.id_of_salt(requester, salt),
             account_of=lambda address: self._names.get(address.to_bytes(20, "big"), hex(address)),
         )
 
@@ -155,15 +184,22 @@ class World:
         return {"from": self._hex(call.caller), "to": self._hex(call.contract), "data": "0x" + data.hex()}
 
     def _encode(self, contract: Account, function: str, arguments: tuple[Any, ...]) -> bytes:
-        types = self._inputs[contract, function]
+        signature, inputs = self._inputs[contract, function]
         if function == "transitionState" and arguments[1] > max(State):
             # No encoder lets a number through that is none of the enumeration; a caller may still send it.
             encoded = self._artifacts[contract].call_data(function, (arguments[0], 0, arguments[2]))
             return encoded[:36] + arguments[1].to_bytes(32, "big") + encoded[68:]
-        values = [
-            self._hex(value) if kind == "address" else value for kind, value in zip(types, arguments, strict=True)
-        ]
-        return self._artifacts[contract].call_data(function, values)
+        values = [self._resolved(item, value) for item, value in zip(inputs, arguments, strict=True)]
+        return keccak(signature.encode())[:4] + encode([canonical(item) for item in inputs], values)
+
+    def _resolved(self, item: Mapping[str, Any], value: Any) -> Any:
+        """An argument with addresses in the place of the names of accounts."""
+        kind = str(item["type"])
+        if kind.endswith("[]"):
+            return [self._resolved({**item, "type": kind[:-2]}, one) for one in value]
+        if kind == "tuple":
+            return tuple(self._resolved(part, one) for part, one in zip(item["components"], value, strict=True))
+        return self._hex(value) if kind == "address" else value
 
     def _mine(self, fields: dict[str, Any]) -> Mapping[str, Any]:
         tx_hash = self.chain.request("eth_sendTransaction", [fields])
@@ -173,11 +209,73 @@ class World:
     def _hex(self, account: Account) -> str:
         return "0x" + self._addresses[account].hex()
 
+    def logs(self, receipt: Mapping[str, Any]) -> list[Log]:
+        """The events of a receipt; addresses are names."""
+        return [self._log(log) for log in receipt["logs"]]
+
+    def _log(self, log: Mapping[str, Any]) -> Log:
+        contract = self._names[bytes.fromhex(log["address"][2:])]
+        topics = [bytes.fromhex(topic[2:]) for topic in log["topics"]]
+        entry = self._events[contract, topics[0]]
+        indexed = [item for item in entry["inputs"] if item["indexed"]]
+        plain = [item for item in entry["inputs"] if not item["indexed"]]
+        values = zip(plain, decode([item["type"] for item in plain], bytes.fromhex(log["data"][2:])), strict=True)
+        found = {item["name"]: value for item, value in values}
+        found |= {
+            item["name"]: decode([item["type"]], topic)[0] for item, topic in zip(indexed, topics[1:], strict=True)
+        }
+        for item in entry["inputs"]:
+            if item["type"] == "address":
+                found[item["name"]] = self._name(int(found[item["name"]], 16))
+        return Log(contract, str(entry["name"]), found)
+
+    def error_name(self, selector: bytes) -> str:
+        """Name of the custom error with this selector."""
+        return self._error_names.get(selector, selector.hex())
+
+    # ---------------------------------------------------------------- hashes and signatures
+
+    def id_of_salt(self, requester: Account, salt: Id) -> Id:
+        """The id of what a requester opens with a salt."""
+        words = (self.chain.chain_id, self._hex(KERNEL), self._hex(requester), salt)
+        return keccak(encode(["uint256", "address", "address", "bytes32"], words))
+
+    def terms_hash(self, requester: Account, order: Order, clauses: Clauses, *, chain_id: int = 0) -> bytes:
+        """The nonce that binds an authorization to its terms, on this chain if no other is named."""
+        _, inputs = self._inputs[KERNEL, "createFundedWithAuthorization"]
+        terms = [self._resolved(inputs[1], order.words()), self._resolved(inputs[2], clauses.words())]
+        types = ["uint256", "address", "address", canonical(inputs[1]), canonical(inputs[2])]
+        values = [chain_id or self.chain.chain_id, self._hex(KERNEL), self._hex(requester), *terms]
+        return keccak(encode(types, values))
+
+    def sign(
+        self,
+        signer: Account,
+        contract: Account,
+        kind: str,
+        values: tuple[Any, ...],
+        *,
+        chain_id: int = 0,
+        verifier: Account | None = None,
+    ) -> bytes:
+        """65 bytes: what `signer` signs for a contract (EIP-712), on this chain if no other is named."""
+        name, version = (keccak(text) for text in _DOMAINS[contract])
+        domain = keccak(
+            keccak(_DOMAIN_TYPE.encode())
+            + name
+            + version
+            + encode(["uint256", "address"], (chain_id or self.chain.chain_id, self._hex(verifier or contract)))
+        )
+        types = [field.split()[0] for field in kind[kind.index("(") + 1 : -1].split(",")]
+        words = [self._hex(value) if type_ == "address" else value for type_, value in zip(types, values, strict=True)]
+        struct = keccak(keccak(kind.encode()) + encode(types, words))
+        signature = self._keys[signer].sign_msg_hash(keccak(b"\x19\x01" + domain + struct)).to_bytes()
+        return signature[:64] + bytes([27 + signature[64]])
+
     # ---------------------------------------------------------------- views
 
-    def facts(self, model: KernelModel) -> Facts:
-        """Everything about the transactions that the model knows, and all balances, read in one call."""
-        transactions = list(model.transactions.values())
+    def facts(self, transactions: Sequence[Transaction], accounts: Sequence[Account]) -> Facts:
+        """Everything about these transactions, balances and credits of these accounts, and the totals, in one call."""
         views = []
         for tx in transactions:
             views += [
@@ -185,21 +283,23 @@ class World:
                 self._view(KERNEL, "bondsOf", (tx.id,), 5),
                 self._view(KERNEL, "requiredBond", (tx.id,), 1),
                 self._view(KERNEL, "cancellationEffectiveAt", (tx.id,), 1),
+                self._view(KERNEL, "clausesOf", (tx.id,), 2),
+                self._view(KERNEL, "milestonesOf", (tx.id,), 2 + 4 * len(tx.schedule)),
                 self._view(VAULT, "escrows", (tx.id,), 5),
             ]
             if tx.escrow_id not in (None, tx.id):
                 views.append(self._view(VAULT, "escrows", (tx.escrow_id,), 5))
-        views += [self._view(TOKEN, "balanceOf", (account,), 1) for account in HOLDERS]
-        views += [self._view(KERNEL, "credits", (account,), 1) for account in HOLDERS]
+        views += [self._view(TOKEN, "balanceOf", (account,), 1) for account in accounts]
+        views += [self._view(KERNEL, "credits", (account,), 1) for account in accounts]
         views += [self._view(KERNEL, "accruedFees", (), 1), self._view(TOKEN, "totalSupply", (), 1)]
         answers = iter(read(self.chain, views))
         return Facts(
-            transactions=tuple(
-                self._transaction(*(next(answers) for _ in range(5 if tx.escrow_id in (None, tx.id) else 6)))
+            transactions={
+                tx.id: self._transaction(*(next(answers) for _ in range(7 if tx.escrow_id in (None, tx.id) else 8)))
                 for tx in transactions
-            ),
-            balances=tuple((account, next(answers)[0]) for account in HOLDERS),
-            credits=tuple((account, next(answers)[0]) for account in HOLDERS),
+            },
+            balances={account: next(answers)[0] for account in accounts},
+            credits={account: next(answers)[0] for account in accounts},
             fees=next(answers)[0],
             supply=next(answers)[0],
         )
@@ -229,7 +329,7 @@ class World:
         return View(self._addresses[contract], self._encode(contract, function, arguments), words)
 
     def _transaction(self, view: tuple[int, ...], bonds: tuple[int, ...], *rest: tuple[int, ...]) -> TransactionFacts:
-        (required,), (cancellation_at,), escrow = rest[:3]
+        (required,), (cancellation_at,), clauses, schedule, escrow = rest[:5]
         return TransactionFacts(
             transaction_id=_id(view[0]),
             requester=self._name(view[1]),
@@ -257,6 +357,9 @@ class World:
             bond_owed=bonds[4],
             bond_required=required,
             cancellation_at=cancellation_at,
+            arbiter=self._name(clauses[0]),
+            timeout_requester_bps=clauses[1],
+            schedule=_schedule(schedule),
             escrow=self._escrow(escrow),
             escrow_by_alias=self._escrow(rest[-1]),
         )
@@ -271,6 +374,16 @@ class World:
 
     def _name(self, address: int) -> Account:
         return self._names.get(address.to_bytes(20, "big"), hex(address))
+
+
+def _artifact(contract: str) -> artifacts.Artifact:
+    return artifacts.parse((ARTIFACTS / f"{contract}.json").read_text(encoding="utf-8"), contract)
+
+
+def _schedule(words: tuple[int, ...]) -> tuple[PartFacts, ...]:
+    """Parts of an encoded array; one that is longer than the answer could be shows as a part of nothing."""
+    parts = [PartFacts(words[at], words[at + 1], _id(words[at + 2]), words[at + 3]) for at in range(2, len(words), 4)]
+    return tuple(parts) if words[1] == len(parts) else (*parts, PartFacts(0, 0, NO_ID, words[1]))
 
 
 def _id(word: int) -> Id:
