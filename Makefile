@@ -1,12 +1,13 @@
 # Every target does its own set-up; see scripts/setup_venv.sh. Nothing but Python 3.11 to 3.13 and a package index is
 # needed, and no network once that is done. Only `tools` (and with it `compile`) wants node and npm.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench soak check compile tools lock clean setup
+.PHONY: help demo test bench soak check assure assure-tools compile tools lock clean setup
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 
 PY := .venv/bin/python
 ANVIL_VERSION := 1.7.1
+FORGE_VERSION := 1.7.1
 NPM := npm --prefix .tools --ignore-scripts --no-audit --no-fund --loglevel=error
 
 help: ## list the targets
@@ -31,6 +32,9 @@ check: setup ## lint, format, types, import rules
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports --no-logo
 
+assure: setup tools assure-tools ## check the contracts: invariants, proofs, findings, gas, coverage (NAME=one, or mutants)
+	@$(PY) -m scripts.assure $(NAME) $(ARGS)
+
 compile: setup tools ## compile contracts/ into contracts/artifacts/ (ARGS=--check only compares)
 	@$(PY) scripts/compile.py $(ARGS)
 
@@ -41,6 +45,20 @@ tools: ## install the Solidity compiler, its libraries and anvil into .tools (ne
 	    mkdir -p .tools && cp contracts/package.json contracts/package-lock.json .tools/ && \
 	    $(NPM) ci && $(NPM) install --no-save @foundry-rs/anvil@$(ANVIL_VERSION) && \
 	    echo "$$wanted" > .tools/.installed-from; \
+	fi
+
+# What does not install is said, and the checks that need it say so again: the others still run.
+assure-tools: setup
+	@wanted="forge $(FORGE_VERSION) $$(cksum < tests/assurance/requirements.txt)"; \
+	if [ "$$(cat .tools/assure/.installed-from 2>/dev/null)" != "$$wanted" ]; then \
+	    echo "Installing forge, halmos and slither into .tools/assure (once; takes a minute or two) ..."; \
+	    mkdir -p .tools/assure && ok=yes; \
+	    npm --prefix .tools/assure --ignore-scripts --no-audit --no-fund --loglevel=error install --no-save \
+	        @foundry-rs/forge@$(FORGE_VERSION) || { ok=no; echo "forge did not install." >&2; }; \
+	    { $(PY) -m venv .tools/assure/venv && .tools/assure/venv/bin/python -m pip install -qq --no-input \
+	        --disable-pip-version-check -r tests/assurance/requirements.txt; } || \
+	        { ok=no; echo "halmos and slither did not install." >&2; }; \
+	    [ $$ok = no ] || echo "$$wanted" > .tools/assure/.installed-from; \
 	fi
 
 lock: ## pin the newest allowed versions in scripts/constraints.txt
