@@ -28,6 +28,13 @@ AMOUNT = 25_000_000
 ALLOWANCE = 10**15
 UNLIMITED = 2**256 - 1
 HOUR = 3_600
+LEGEND = f"""\
+Gas of one purchase when all accounts were used before. The columns differ in the token and in what the vault may take:
+plain ERC-20         a minimal token, a large allowance that is not unlimited (five calls: at most {G1_FIVE_AT_MOST:,})
+unlimited allowance  the same token, which then does not write the allowance back: one storage write less
+TestUSDC             the token of test networks, which can pause and block accounts; a large allowance
+"of the public kernel" compares the five calls with the same ones on the kernel that AGIRAILS runs on Base Sepolia.
+"""
 STEPS = ("create", "link", "start", "deliver", "settle")
 
 
@@ -105,6 +112,7 @@ def main() -> int:
         "unlimited allowance": Bench(plain).warm_purchase(UNLIMITED),
         "TestUSDC": Bench(artifacts.load("TestUSDC")).warm_purchase(ALLOWANCE),
     }
+    print(LEGEND)
     print(f"{'gas, everything warm':<22}" + "".join(f"{name:>22}" for name in columns))
     for step in STEPS:
         print(f"{step:<22}" + "".join(f"{gas[step]:>22,}" for gas in columns.values()))
