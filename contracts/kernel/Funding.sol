@@ -34,13 +34,14 @@ abstract contract Funding is Openings, Milestones {
         returns (bytes32)
     {
         Config config = _config;
-        // Whether the token has code was seen when the vault was approved.
-        if (!config.isVaultApproved()) revert VaultNotApproved(config.vault());
         // A permit says nothing of terms, so it serves the caller only. Anybody can use it up by sending it straight to
-        // the token; then the allowance stands, and if it does not, the transfer fails with the token's own reason.
-        try IERC20Permit(USDC).permit(
-            msg.sender, config.vault(), permit.value, permit.deadline, permit.v, permit.r, permit.s
-        ) {} catch {}
+        // the token; then the allowance stands, and if it does not, the transfer fails with the token's own reason. The
+        // token of an approved vault has code, which asking it needs.
+        if (config.isVaultApproved()) {
+            try IERC20Permit(USDC).permit(
+                msg.sender, config.vault(), permit.value, permit.deadline, permit.v, permit.r, permit.s
+            ) {} catch {}
+        }
         return _createFunded(order, clauses);
     }
 
