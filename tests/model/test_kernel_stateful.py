@@ -32,7 +32,7 @@ DEPLOYMENTS = {
     "free": Economics(Rates(fee_bps=0, penalty_bps=0, bond_bps=0), min_fee=0, min_bond=0),
 }
 RULES_PER_RUN = 100
-SHORT_RUNS = 8
+SHORT_RUNS = 2
 CI_RUNS = 8
 CI_STEPS = 1_500
 """Calls per deployment."""
