@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import importlib
 import pkgutil
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from importlib.metadata import PackageNotFoundError, version
 
 from actp import commands
 from actp.errors import ActpError, InvalidInput
+from actp.units import shown
 
-__all__ = ["ExitCode", "main"]
+__all__ = ["CHAIN_IDS", "ExitCode", "main", "whole_number"]
+
+CHAIN_IDS = (1, 2**63 - 37)
+"""The chain ids that eth transactions can be signed for (EIP-2294)."""
 
 
 class ExitCode(IntEnum):
@@ -36,6 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"actp: {error}", file=sys.stderr)
         return _exit_code(error)
     return code
+
+
+def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    """An argparse type: a whole number from `lowest` to `highest`, with an error that says so."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch("-?[0-9]{1,30}", text) or not lowest <= int(text) <= highest:
+            raise argparse.ArgumentTypeError(f"{shown(text)} is not a whole number from {lowest} to {highest}")
+        return int(text)
+
+    return parse
 
 
 def _exit_code(error: ActpError) -> ExitCode:

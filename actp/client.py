@@ -28,6 +28,7 @@ from actp.events import Events
 from actp.kernel import Kernel
 from actp.kernel_views import Generation, generation_of
 from actp.networks import Endpoint, open_network, welcome
+from actp.rpc import quantity
 from actp.signers import LocalSigner, Signer
 from actp.token import Token
 from actp.types import Network
@@ -139,7 +140,7 @@ class ACTPClient:
         ours = self.kernel.generation is Generation.OURS
         return Balances(
             account=holder,
-            eth=int(self._session.transport.request("eth_getBalance", [holder, "latest"]), 16),
+            eth=quantity(self._session.transport, "eth_getBalance", [holder, "latest"]),
             usdc=self.token.balance_of(holder),
             credit=self.kernel.credits(holder) if ours else 0,
         )

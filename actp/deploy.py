@@ -35,9 +35,9 @@ from actp.errors import (
     RpcError,
     RpcUnavailable,
 )
-from actp.rpc import require_chain
+from actp.rpc import quantity, require_chain
 from actp.types import Receipt
-from actp.units import ZERO_ADDRESS, keccak, require_address, to_checksum
+from actp.units import ZERO_ADDRESS, describe_base_units, keccak, require_address, to_checksum
 
 __all__ = ["Deployer", "DeploymentPlan", "Economics", "Forecast", "Step", "contract_address", "deploy_contracts"]
 
@@ -55,6 +55,7 @@ _HIGHEST = {
     "min_fee": 10**15,
     "min_dispute_bond": 10**15,
 }
+_AMOUNTS = frozenset({"min_fee", "min_dispute_bond"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,9 @@ class Economics:
         for name, highest in _HIGHEST.items():
             value = getattr(self, name)
             if not 0 <= value <= highest:
+                show = describe_base_units if name in _AMOUNTS else str
                 raise InvalidInput(
-                    f"{name} is {value}, and the kernel takes 0 to {highest}.",
+                    f"{name} is {show(value)}, and the kernel takes 0 to {show(highest)}.",
                     hint=f"Choose another value (--{name.replace('_', '-')}).",
                 )
 
@@ -248,7 +250,7 @@ class Deployer:
         return bool(self._transport.request("eth_getCode", [address, "latest"]) != "0x")
 
     def _count(self, planned: Planned) -> int:
-        return int(self._transport.request("eth_getTransactionCount", [planned.deployer, "pending"]), 16)
+        return quantity(self._transport, "eth_getTransactionCount", [planned.deployer, "pending"])
 
     def _bring_home(self, planned: Planned) -> Receipt | None:
         """The receipt of what was signed for a plan; None once its nonce was used for something else.

@@ -18,7 +18,7 @@ from typing import Any
 
 from actp import artifacts, reverts
 from actp.errors import ArtifactMismatch, ConfigError, NoCode, RpcError
-from actp.rpc import Transport
+from actp.rpc import LIVE_GENESIS, Transport
 from actp.units import keccak, require_address, shown, to_checksum
 
 __all__ = [
@@ -30,6 +30,8 @@ __all__ = [
     "Planned",
     "code_at",
     "code_hash",
+    "elsewhere_hint",
+    "is_development_id",
     "verify",
     "writable_folder",
 ]
@@ -38,12 +40,13 @@ DEFAULT_NAME = "actp-escrow"
 """The name of our own deployment where no other is given."""
 G1_NAME = "agirails-g1"
 """The name of the live AGIRAILS contracts of generation G1."""
+G1_CHAIN_ID = 84_532
 FOLDER_VARIABLE = "ACTP_DEPLOYMENTS_DIR"
 
 _PACKAGED = Path(__file__).parent / "_data" / "deployments"
 _CHECKOUT = Path(__file__).parents[1] / "deployments"
 _KEYS = frozenset({"chainId", "genesis", "deployments"})
-_DEVELOPMENT_CHAINS = frozenset({1337, 31337})
+_DEVELOPMENT_IDS = frozenset({1337, 31337})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +129,20 @@ class Deployment:
 class AddressBook:
     """The deployments of one chain, which is known by its id and its genesis hash."""
 
-    def __init__(self, chain_id: int, genesis: str, *, folder: Path | None = None, in_memory: bool = False) -> None:
-        """`folder` is where it is written (see the module), nowhere with `in_memory`. Raises ConfigError."""
+    def __init__(
+        self,
+        chain_id: int,
+        genesis: str,
+        *,
+        folder: Path | None = None,
+        in_memory: bool = False,
+        development: bool = False,
+    ) -> None:
+        """`folder` is where it is written (see the module), nowhere with `in_memory`. `development` says that the chain
+        is one to try things out on though its id does not tell. Raises ConfigError.
+        """
+        self.development = (development or is_development_id(chain_id)) and genesis != LIVE_GENESIS.get(chain_id)
+        """Whether the chain may be set back or started again at any time, which a fork of a live one is not."""
         self.chain_id = chain_id
         self.genesis = genesis
         self.path = None if in_memory else (folder or writable_folder()) / f"{chain_id}.json"
@@ -135,11 +150,6 @@ class AddressBook:
         # In a checkout the shipped book is the writable one.
         self._shipped = {} if shipped is None or shipped == self.path else self._parse(shipped)
         self._own = {} if self.path is None else self._parse(self.path)
-
-    @property
-    def development(self) -> bool:
-        """Whether the chain id is one of those that every development chain on every machine uses."""
-        return self.chain_id in _DEVELOPMENT_CHAINS
 
     def names(self) -> list[str]:
         """Names of all deployments on this chain."""
@@ -159,7 +169,7 @@ class AddressBook:
             raise ConfigError(
                 f"The deployment {shown(name)} on chain {self.chain_id} {state} (there are: {known}).",
                 code="not_deployed",
-                hint="Deploy the contracts with scripts/deploy.py, or name another deployment.",
+                hint=elsewhere_hint(name) or "Deploy the contracts with scripts/deploy.py, or name another deployment.",
             )
         return found
 
@@ -184,13 +194,14 @@ class AddressBook:
             content = {
                 "chainId": self.chain_id,
                 "genesis": self.genesis,
+                **({"development": True} if self.development else {}),
                 "deployments": {name: _to_json(self._own[name]) for name in sorted(self._own)},
             }
             _write_atomically(self.path, json.dumps(content, indent=2) + "\n")
 
     def require_writable(self) -> None:
         """Raises ConfigError if the file that would be written is no address book, or one of another chain of this id
-        (unless it is of an earlier run of a development chain, which is replaced).
+        (unless it is of a development chain, whose earlier runs are gone).
         """
         if self.path is None or not self.path.is_file():
             return
@@ -201,7 +212,8 @@ class AddressBook:
                 hint=f"Move it, or set {FOLDER_VARIABLE} to another folder.",
             )
         recorded = content["genesis"]
-        if recorded != self.genesis and not self.development:
+        replaceable = is_development_id(self.chain_id) or content.get("development") is True
+        if recorded != self.genesis and not replaceable:
             raise ConfigError(
                 f"{self.path} describes another chain {self.chain_id} (genesis {recorded}, not {self.genesis}).",
                 hint=f"Set {FOLDER_VARIABLE} to another folder for this chain.",
@@ -217,6 +229,21 @@ class AddressBook:
             return {name: _from_json(name, entry) for name, entry in content["deployments"].items()}
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"The address book {file} is damaged: {error!r}.", hint="Repair or remove it.") from error
+
+
+def elsewhere_hint(name: str) -> str:
+    """What to do where a deployment is missing that only its owners have deployed; empty for all others."""
+    if name != G1_NAME:
+        return ""
+    return (
+        f"{G1_NAME!r} names the contracts that AGIRAILS runs on Base Sepolia (chain {G1_CHAIN_ID}), which are on no "
+        f"other chain: use Network.BASE_SEPOLIA for them, or leave out deployment= for {DEFAULT_NAME!r}."
+    )
+
+
+def is_development_id(chain_id: int) -> bool:
+    """Whether the chain id is one of those that development chains on every machine use, and no live chain."""
+    return chain_id in _DEVELOPMENT_IDS
 
 
 def writable_folder(environ: Mapping[str, str] | None = None) -> Path:

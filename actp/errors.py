@@ -72,7 +72,11 @@ class ActpError(Exception):
         self.outcome: Outcome = outcome if outcome is not None else self.default_outcome
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}" if self.hint else self.message
+        if not self.hint:
+            return self.message
+        # What contracts and nodes say often ends without a full stop.
+        end = "" if self.message.endswith((".", "!", "?")) else "."
+        return f"{self.message}{end} {self.hint}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default rebuilds from `args` alone, which fails for subclasses with more required arguments.

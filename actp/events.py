@@ -15,7 +15,7 @@ from typing import Any
 from actp.decoding import Arguments, Event, EventDecoder
 from actp.engine.receipts import parse_log
 from actp.errors import ActpError, InvalidInput, RpcError, RpcUnavailable
-from actp.rpc import Transport, is_rate_limit, wants_smaller_range
+from actp.rpc import Transport, is_rate_limit, quantity, wants_smaller_range
 from actp.types import Log
 from actp.units import require_bytes32, shown
 
@@ -153,7 +153,7 @@ class Events:
 
     def _read(self, after: Cursor | None, topics: list[Any], confirmations: int, max_blocks: int | None) -> EventPage:
         first = self._start if after is None else after.block + 1
-        head = int(self._transport.request("eth_blockNumber", []), 16)
+        head = quantity(self._transport, "eth_blockNumber", [])
         last = head - confirmations
         if max_blocks is not None:
             last = min(last, first + max_blocks - 1)

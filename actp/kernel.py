@@ -61,7 +61,7 @@ class Kernel(KernelViews):
             agent_id=agent_id,
             requester_agent_id=requester_agent_id,
             signer=self._session.address,
-            vault=self._vault,
+            contracts={self.address: "the kernel", self._vault: "the vault", self._token.address: "the token"},
             limits=self.limits,
             now=self._session.now(),
         )

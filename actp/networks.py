@@ -11,7 +11,7 @@ from actp.chain import dev_accounts
 from actp.config import rpc_url as configured_url
 from actp.decoding import EventDecoder
 from actp.deploy import deploy_contracts
-from actp.deployments import DEFAULT_NAME, AddressBook, Deployment, code_at, verify
+from actp.deployments import DEFAULT_NAME, AddressBook, Deployment, code_at, elsewhere_hint, verify
 from actp.engine import Sender
 from actp.errors import ConfigError, NoCode
 from actp.rpc import HttpTransport, Transport, genesis_hash, require_chain
@@ -64,7 +64,8 @@ def open_network(
     """
     chosen = Network.parse(network)
     if chosen is not Network.LOCAL:
-        transport = HttpTransport(configured_url(chosen, rpc_url))
+        setting = configured_url(chosen, rpc_url)
+        transport = HttpTransport(setting.url, origin=setting.origin)
         return connect(transport, chosen.chain_id if chain_id is None else chain_id, deployment, network=chosen)
     if rpc_url is not None or chain_id is not None:
         raise ConfigError(
@@ -82,7 +83,7 @@ def connect(
     genesis = genesis_hash(transport, chain_id)
     book = AddressBook(chain_id, genesis)
     if book.find(name) is None:
-        raise _not_deployed(book, name, network)
+        raise _not_deployed(book, name, network, transport.label)
     deployment = book.get(name)
     _check(transport, deployment)
     return Endpoint(transport, chain_id, genesis, deployment, network)
@@ -94,10 +95,13 @@ def _check(transport: Transport, deployment: Deployment) -> None:
     verify(transport, deployment)
 
 
-def _not_deployed(book: AddressBook, name: str, network: Network | None) -> ConfigError:
+def _not_deployed(book: AddressBook, name: str, network: Network | None, node: str) -> ConfigError:
     where = "" if network is None else f" --network {network.value}"
     known = ", ".join(book.names())
-    message = f"The deployment {shown(name)} does not exist on chain {book.chain_id}"
+    message = f"The deployment {shown(name)} does not exist on chain {book.chain_id} at {node}"
+    elsewhere = elsewhere_hint(name)
+    if elsewhere:
+        return ConfigError(f"{message}; known there: {known or 'none'}.", code="not_deployed", hint=elsewhere)
     if not known and book.path is not None and book.path.is_file():
         return ConfigError(
             f"{message}: {book.path} describes another chain with this id, which has other first blocks "
@@ -107,7 +111,7 @@ def _not_deployed(book: AddressBook, name: str, network: Network | None) -> Conf
         )
     searched = "" if book.path is None else f" {book.path} was searched; ACTP_DEPLOYMENTS_DIR names another folder."
     return ConfigError(
-        f"{message} (there are: {known or 'none'}).",
+        f"{message}; known there: {known or 'none'}.",
         code="not_deployed",
         hint=f"Name another deployment, deploy one with scripts/deploy.py{where}, or start `actp chain`, which deploys "
         f"{DEFAULT_NAME!r} itself.{searched}",
@@ -127,7 +131,7 @@ def connect_local(name: str = DEFAULT_NAME, chain: EmbeddedChain | None = None) 
     own = shared() if chain is None else chain
     genesis = genesis_hash(own, own.chain_id)
     with _local_lock:
-        book = _local_books.setdefault(genesis, AddressBook(own.chain_id, genesis, in_memory=True))
+        book = _local_books.setdefault(genesis, AddressBook(own.chain_id, genesis, in_memory=True, development=True))
         deployed = book.find()
         if deployed is None or not _is_there(own, deployed):
             deploy_contracts(Sender(own, _dev_signer(_DEPLOYER), chain_id=own.chain_id), book)

@@ -29,20 +29,26 @@ __all__ = [
     "Transport",
     "chain_id",
     "genesis_hash",
+    "is_development_node",
     "is_rate_limit",
     "provider_for",
+    "quantity",
     "redact_url",
     "require_chain",
     "wants_smaller_range",
 ]
 
 _HEX = re.compile("0x[0-9a-fA-F]*")
+_QUANTITY = re.compile("0x[0-9a-fA-F]{1,64}")
+_INTERNAL_ERROR = -32603
 # -32016 is what Base's public endpoint says, -32005 what others do; 429 is HTTP's own number, which some put there.
 _LIMIT_EXCEEDED = -32005
 _RATE_LIMIT_CODES = frozenset({-32016, _LIMIT_EXCEEDED, 429})
 _RATE_WORDS = re.compile(r"\brate|too many requests|request count|per (second|minute|day)|throttl|quota", re.IGNORECASE)
 _TIMEOUT, _TOO_LARGE = "timeout", "too_large"
 _TIMEOUT_STATUS = frozenset({408, 504, 524})
+
+_DEVELOPMENT_NODES = ("actp-chain/", "anvil/", "ethereumjs testrpc/", "ethereumtester/", "ganache/", "hardhatnetwork/")
 
 LIVE_GENESIS: Mapping[int, str] = {
     8453: "0xf712aa9241cc24369b143cf6dce85f0902a9731e70d66818a3a5845b296c73dd",
@@ -89,8 +95,25 @@ def wants_smaller_range(error: RpcError | RpcUnavailable) -> bool:
 
 
 def chain_id(transport: Transport) -> int:
-    """The chain id that the node reports."""
-    return int(transport.request("eth_chainId", []), 16)
+    """The chain id that the node reports. Raises RpcError if that is no number."""
+    return quantity(transport, "eth_chainId", [])
+
+
+def quantity(transport: Transport, method: str, params: list[Any]) -> int:
+    """The number that a call returns as 0x hex. Raises RpcError if the node answers with anything else."""
+    answer = transport.request(method, params)
+    if isinstance(answer, str) and _QUANTITY.fullmatch(answer):
+        return int(answer, 16)
+    raise _nonsense(transport, method, "a number in 0x hex")
+
+
+def _nonsense(transport: Transport, method: str, wanted: str) -> RpcError:
+    # The answer is not shown: a gateway may quote the endpoint's key in it.
+    return RpcError(
+        _INTERNAL_ERROR,
+        f"The node {transport.label} answered {method} with something that is not {wanted}.",
+        hint="Check that the RPC URL is that of an Ethereum JSON-RPC endpoint.",
+    )
 
 
 def require_chain(transport: Transport, expected: int) -> None:
@@ -98,6 +121,15 @@ def require_chain(transport: Transport, expected: int) -> None:
     actual = chain_id(transport)
     if actual != expected:
         raise WrongChain(expected, actual, endpoint=transport.label)
+
+
+def is_development_node(transport: Transport) -> bool:
+    """Whether the node calls itself a tool that makes chains to try things out on, whatever their chain id."""
+    try:
+        name = transport.request("web3_clientVersion", [])
+    except RpcError:
+        return False
+    return isinstance(name, str) and name.lower().startswith(_DEVELOPMENT_NODES)
 
 
 def genesis_hash(transport: Transport, chain: int) -> str:
@@ -109,6 +141,8 @@ def genesis_hash(transport: Transport, chain: int) -> str:
             raise
         block = None
     if isinstance(block, dict):
+        if not isinstance(block.get("hash"), str):
+            raise _nonsense(transport, "eth_getBlockByNumber", "a block with a hash")
         return str(block["hash"])
     if chain not in LIVE_GENESIS:
         raise RpcUnavailable(f"The node {transport.label} does not serve block 0.", retryable=False)
@@ -155,14 +189,17 @@ class _Failure:
 class HttpTransport:
     """JSON-RPC over HTTP(S) with keep-alive; may be shared by any number of threads.
 
-    `timeout` bounds connecting and every wait for bytes, in seconds. Redirects are not followed.
+    `timeout` bounds connecting and every wait for bytes, in seconds. Redirects are not followed. `origin` is the
+    setting that the URL came from: messages name it, so that a forgotten one is found.
     """
 
-    def __init__(self, url: str, *, timeout: float = 20.0) -> None:
-        self.label = redact_url(url)
-        path = None if self.label.startswith("<") else _path_of(url)
+    def __init__(self, url: str, *, timeout: float = 20.0, origin: str = "") -> None:
+        redacted = redact_url(url)
+        path = None if redacted.startswith("<") else _path_of(url)
         if path is None:
-            raise ConfigError("The RPC URL is not an http or https URL.", hint="Write it as https://host/path.")
+            where = f" in {origin}" if origin else ""
+            raise ConfigError(f"The RPC URL{where} is not an http or https URL.", hint="Write it as https://host/path.")
+        self.label = f"{redacted} (from {origin})" if origin else redacted
         _hide_paths.add(path)
         self._url = url
         self._timeout = timeout

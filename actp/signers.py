@@ -20,6 +20,10 @@ __all__ = ["LocalSigner", "Signer"]
 _KEY = re.compile(r"(?:0x|0X)?([0-9a-fA-F]{64})\Z")
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _KEY_HINT = "A private key is 32 bytes: 64 hex digits, with or without 0x."
+_MISSING_HINT = (
+    "Give private_key=, or signer=, for example "
+    'LocalSigner.from_env("TREASURY_PRIVATE_KEY") for a key in an environment variable.'
+)
 
 
 class Signer(Protocol):
@@ -44,20 +48,27 @@ class LocalSigner:
 
     __slots__ = ("_account",)
 
-    def __init__(self, private_key: str | bytes | None, *, name: str = "The private key") -> None:
-        """`private_key`: 64 hex digits with or without 0x, or 32 bytes. `name` is what errors call it.
+    def __init__(
+        self, private_key: str | bytes | None, *, name: str = "The private key", if_missing: str = _MISSING_HINT
+    ) -> None:
+        """`private_key`: 64 hex digits with or without 0x, or 32 bytes. `name` is what errors call it, `if_missing`
+        says where to put one.
 
         Raises ConfigError, which never contains the key, if it is missing or malformed.
         """
         from eth_account import Account  # half a second, which reading a balance must not cost
 
-        self._account = Account.from_key(_parse(private_key, name))
+        self._account = Account.from_key(_parse(private_key, name, if_missing))
 
     @classmethod
-    def from_env(cls, variable: str, environ: Mapping[str, str] | None = None) -> LocalSigner:
-        """The key in an environment variable. Raises ConfigError."""
+    def from_env(cls, variable: str, environ: Mapping[str, str] | None = None, *, if_missing: str = "") -> LocalSigner:
+        """The key in an environment variable; `if_missing` says where else one can be given. Raises ConfigError."""
         values = os.environ if environ is None else environ
-        return cls(values.get(variable), name=f"The private key in {variable}")
+        return cls(
+            values.get(variable),
+            name=f"The private key in {variable}",
+            if_missing=if_missing or f"Set the environment variable {variable}, or give private_key= or signer=.",
+        )
 
     @classmethod
     def from_keystore(cls, path: Path, password: str) -> LocalSigner:
@@ -119,9 +130,9 @@ class LocalSigner:
         raise TypeError("A signer holds a private key and is never pickled or copied.")
 
 
-def _parse(private_key: str | bytes | None, name: str) -> bytes:
+def _parse(private_key: str | bytes | None, name: str, if_missing: str) -> bytes:
     if private_key is None or private_key in ("", b""):
-        raise ConfigError(f"{name} is missing.", hint=_KEY_HINT)
+        raise ConfigError(f"{name} is missing.", hint=f"{if_missing} {_KEY_HINT}")
     if isinstance(private_key, str):
         match = _KEY.match(private_key.strip())
         if match is None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actp.errors import InvalidInput
-from actp.units import ZERO_ADDRESS, format_usdc, hash_or_keccak, require_address, require_base_units, shown
+from actp.units import ZERO_ADDRESS, describe_base_units, hash_or_keccak, require_address, require_base_units, shown
 
 __all__ = ["Limits", "Terms", "check_terms", "require_seconds"]
 
@@ -26,11 +27,22 @@ class Limits:
         units = require_base_units(amount, name)
         if not self.min_amount <= units <= self.max_amount:
             raise InvalidInput(
-                f"{name} {units} base units ({format_usdc(units)} USDC) is outside what a transaction may carry: "
-                f"{self.min_amount} to {self.max_amount}.",
+                f"{name} {describe_base_units(units)} is outside what a transaction may carry: "
+                f"{describe_base_units(self.min_amount)} to {describe_base_units(self.max_amount)}.",
                 hint="Amounts are base units: 1 USDC is 1_000_000.",
             )
         return units
+
+    def check_window(self, window: object) -> int:
+        """`window` as seconds within the bounds, the default for None. Raises InvalidInput."""
+        seconds = self.default_window_seconds if window is None else _require_int(window, "dispute_window")
+        if not self.min_window_seconds <= seconds <= self.max_window_seconds:
+            raise InvalidInput(
+                f"dispute_window {shown(seconds)} is outside {self.min_window_seconds} to {self.max_window_seconds} "
+                "seconds.",
+                hint="It is a duration in seconds, such as 2 * 86_400 for two days.",
+            )
+        return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +70,13 @@ def check_terms(
     agent_id: object,
     requester_agent_id: object,
     signer: str,
-    vault: str,
+    contracts: Mapping[str, str],
     limits: Limits,
     now: int,
 ) -> Terms:
-    """The terms as the kernel takes them. `now` is the chain's time. Raises InvalidInput."""
+    """The terms as the kernel takes them. `now` is the chain's time, `contracts` are the addresses that can provide
+    nothing, with what they are. Raises InvalidInput.
+    """
     payer = require_address(requester, "requester")
     if payer != signer:
         raise InvalidInput(
@@ -70,23 +84,16 @@ def check_terms(
             hint="Pass client.address, or create a client with the requester's key.",
         )
     payee = require_address(provider, "provider", allow_zero=True)
-    if payee in (payer, vault, ZERO_ADDRESS):
-        who = {payer: "the requester", vault: "the vault"}.get(payee, "the zero address")
+    # Money that is paid to a contract which cannot spend it is lost.
+    who = {ZERO_ADDRESS: "the zero address", **contracts, payer: "the requester"}.get(payee)
+    if who is not None:
         raise InvalidInput(f"provider {payee} is {who}.", hint="Name the account that delivers and is paid.")
-    window = (
-        limits.default_window_seconds if dispute_window is None else require_seconds(dispute_window, "dispute_window")
-    )
-    if not limits.min_window_seconds <= window <= limits.max_window_seconds:
-        raise InvalidInput(
-            f"dispute_window {window} is outside {limits.min_window_seconds} to {limits.max_window_seconds} seconds.",
-            hint="It is a duration in seconds, such as 2 * 86_400 for two days.",
-        )
     return Terms(
         provider=payee,
         requester=payer,
         amount=limits.check_amount(amount),
         deadline=_check_deadline(deadline, limits, now),
-        dispute_window=window,
+        dispute_window=limits.check_window(dispute_window),
         service_hash=hash_or_keccak(metadata),
         agent_id=_check_id(agent_id, "agent_id"),
         requester_agent_id=_check_id(requester_agent_id, "requester_agent_id"),
@@ -94,15 +101,15 @@ def check_terms(
 
 
 def _check_deadline(deadline: object, limits: Limits, now: int) -> int:
-    at = require_seconds(deadline, "deadline")
+    at = _require_int(deadline, "deadline")
     if at <= now:
         raise InvalidInput(
-            f"deadline {at} is in the past: the chain's time is {now}.",
+            f"deadline {shown(at)} is in the past: the chain's time is {now}.",
             hint="Use a later time, such as client.now() + 3600.",
         )
     if at > now + limits.max_deadline_seconds:
         raise InvalidInput(
-            f"deadline {at} is more than {limits.max_deadline_seconds} seconds after the chain's time, {now}.",
+            f"deadline {shown(at)} is more than {limits.max_deadline_seconds} seconds after the chain's time, {now}.",
             hint="Deadlines are unix seconds (not milliseconds), at most a year away.",
         )
     return at
@@ -110,10 +117,17 @@ def _check_deadline(deadline: object, limits: Limits, now: int) -> int:
 
 def require_seconds(value: object, name: str) -> int:
     """`value` if it is an int that is not negative. Raises InvalidInput."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    seconds = _require_int(value, name)
+    if seconds < 0:
+        raise InvalidInput(f"{name} {shown(seconds)} is negative.", hint="Give a number of seconds from 0 on.")
+    return seconds
+
+
+def _require_int(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidInput(
             f"{name} must be an int of seconds, not {type(value).__name__} {shown(value)}.",
-            hint="Round it down with int(...).",
+            hint="Round it down with int(...)." if isinstance(value, float) else "Give it as a number without quotes.",
         )
     return value
 

@@ -14,6 +14,7 @@ __all__ = [
     "USDC_DECIMALS",
     "ZERO_ADDRESS",
     "ZERO_HASH",
+    "describe_base_units",
     "format_ether",
     "format_usdc",
     "hash_or_keccak",
@@ -32,6 +33,7 @@ ZERO_HASH = "0x" + "00" * 32
 _MAX_UINT256 = 2**256 - 1
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\Z")
 _BYTES32 = re.compile(r"0x[0-9a-fA-F]{64}\Z")
+_BARE_HEX = re.compile(r"[0-9a-fA-F]+\Z")
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*\Z")
 _LONGEST_SHOWN = 44
 _AMOUNT = re.compile(r"[0-9]+(\.[0-9]+)?\Z", re.ASCII)
@@ -74,6 +76,11 @@ def format_usdc(amount: int) -> str:
     whole, fraction = divmod(abs(amount), 10**USDC_DECIMALS)
     decimals = f"{fraction:06d}".rstrip("0").ljust(2, "0")
     return f"{'-' if amount < 0 else ''}{whole:,}.{decimals}"
+
+
+def describe_base_units(amount: int) -> str:
+    """An amount as error messages show it: "50,000 base units (0.05 USDC)"."""
+    return f"{amount:,} base units ({format_usdc(amount)} USDC)"
 
 
 def format_ether(wei: int) -> str:
@@ -123,7 +130,10 @@ def to_checksum(address: str) -> str:
 def require_address(value: object, name: str = "address", *, allow_zero: bool = False) -> str:
     """`value` in its EIP-55 spelling. Mixed case must carry the right checksum. Raises InvalidInput."""
     if not isinstance(value, str) or not _ADDRESS.match(value):
-        raise InvalidInput(f"{name} {shown(value)} is not an address.", hint="An address is 0x and 40 hex digits.")
+        raise InvalidInput(
+            f"{name} {shown(value)} is not an address.",
+            hint=_prefix_hint(value, 40) or "An address is 0x and 40 hex digits.",
+        )
     checked = to_checksum(value)
     digits = value[2:]
     if digits not in (digits.lower(), digits.upper()) and value != checked:
@@ -142,7 +152,17 @@ def require_bytes32(value: object, name: str) -> str:
         return "0x" + bytes(value).hex()
     if isinstance(value, str) and _BYTES32.match(value):
         return value.lower()
-    raise InvalidInput(f"{name} {shown(value)} is not 32 bytes.", hint="Give 0x and 64 hex digits, or 32 bytes.")
+    raise InvalidInput(
+        f"{name} {shown(value)} is not 32 bytes in 0x hex.",
+        hint=_prefix_hint(value, 64) or "Give 0x and 64 hex digits, or 32 bytes.",
+    )
+
+
+def _prefix_hint(value: object, digits: int) -> str:
+    """What to do about hex digits that lack nothing but 0x, else nothing."""
+    if isinstance(value, str) and len(value) == digits and _BARE_HEX.match(value):
+        return f"These are {digits} hex digits without 0x: put 0x in front of them."
+    return ""
 
 
 def hash_or_keccak(value: str | bytes, name: str = "metadata") -> str:

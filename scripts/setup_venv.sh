@@ -13,7 +13,11 @@ usable() {
 }
 
 find_python() {
-    for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3 python}; do
+    if [ -n "${PYTHON:-}" ]; then
+        echo "$PYTHON"
+        return
+    fi
+    for candidate in python3.13 python3.12 python3.11 python3 python; do
         if usable "$candidate"; then
             echo "$candidate"
             return
@@ -22,6 +26,14 @@ find_python() {
     echo "No Python 3.11, 3.12 or 3.13 found. Install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2
     return 1
 }
+
+# A wrong name is said even if it would not be used, because there is an environment already.
+if [ -n "${PYTHON:-}" ] && ! usable "$PYTHON"; then
+    what="$("$PYTHON" -c 'import sys; print("is Python %d.%d" % sys.version_info[:2])' 2>/dev/null)" ||
+        what="is no Python that can be run"
+    echo "PYTHON=$PYTHON $what. Python 3.11, 3.12 or 3.13 is needed: name one, or leave PYTHON out." >&2
+    exit 1
+fi
 
 if [ -f $stamp ] && [ "$(cat $stamp)" = "$wanted" ] && usable $venv/bin/python; then
     exit 0

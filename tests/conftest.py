@@ -14,6 +14,9 @@ from actp.engine import Sender
 from actp.errors import ConfigError
 from actp.rpc import genesis_hash
 from actp.signers import LocalSigner
+from tests.plugins.skip_reasons import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
 
 ANVIL_CHAIN_ID = 84_532
 

@@ -20,7 +20,7 @@ from actp.rpc import HttpTransport, require_chain
 
 __all__ = ["AnvilProcess", "find_anvil"]
 
-_INSTALL_HINT = "Install it with: npm install --prefix .tools @foundry-rs/anvil"
+_INSTALL_HINT = "Run `make tools` in a checkout, or: npm install --prefix .tools @foundry-rs/anvil"
 _STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _CHECKOUT = Path(__file__).resolve().parents[2]

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from actp.chain import dev_accounts
+from actp.cli import CHAIN_IDS, whole_number
 
 if TYPE_CHECKING:
     from actp.chain import EmbeddedChain
@@ -21,6 +22,7 @@ HELP = "Serve a development chain on 127.0.0.1, with the contracts deployed, unt
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LIVENESS_SECONDS = 0.5
+_DAY_SECONDS = 86_400
 _GIFT_USDC = 10_000_000_000
 """Base units of TestUSDC that each development account gets."""
 _KEY_WARNING = """\
@@ -28,10 +30,18 @@ THESE ARE WELL-KNOWN DEVELOPMENT KEYS: NEVER USE THEM ON A LIVE NETWORK. Whateve
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=8545, help="port to listen on, 0 for a free one (default: 8545)")
-    parser.add_argument("--chain-id", type=int, default=31_337, help="default: 31337")
     parser.add_argument(
-        "--block-time", type=_seconds, metavar="S", help="mine every S seconds instead of at each transaction"
+        "--port",
+        type=whole_number(0, 65_535),
+        default=8545,
+        help="port to listen on, 0 for a free one (default: 8545)",
+    )
+    parser.add_argument("--chain-id", type=whole_number(*CHAIN_IDS), default=31_337, help="default: 31337")
+    parser.add_argument(
+        "--block-time",
+        type=whole_number(1, _DAY_SECONDS),
+        metavar="S",
+        help="mine every S seconds instead of at each transaction",
     )
     parser.add_argument("--anvil", action="store_true", help="run anvil instead of the embedded chain")
     parser.add_argument("--no-deploy", action="store_true", help="start without the contracts")
@@ -109,7 +119,7 @@ def _deploy(url: str, chain_id: int) -> list[str]:
     from actp.signers import LocalSigner
 
     transport = HttpTransport(url)
-    book = AddressBook(chain_id, genesis_hash(transport, chain_id))
+    book = AddressBook(chain_id, genesis_hash(transport, chain_id), development=True)
     sender = Sender(transport, LocalSigner(dev_accounts()[0].private_key), chain_id=chain_id)
     deployment = deploy_contracts(sender, book, report=lambda line: print(line, file=sys.stderr))
     _mint(sender, deployment.contracts["TestUSDC"].address)
@@ -127,10 +137,3 @@ def _mint(sender: Sender, token: str) -> None:
     ]
     for submission in minted:
         sender.wait(submission)
-
-
-def _seconds(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1 second")
-    return value

@@ -50,6 +50,14 @@ def test_without_deployment_nothing_is_sent_and_no_book_is_written(tmp_path: Pat
         assert running.stop(signal.SIGINT) == 0
 
 
+def test_a_chain_of_any_id_can_be_started_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with actp_chain(tmp_path, "--chain-id", "4242") as running:
+            book = deployments.AddressBook(4_242, genesis_hash(running.transport, 4_242), folder=tmp_path)
+            assert running.value_of("ACTPKernel") == book.get().kernel
+            running.stop()
+
+
 def test_with_a_block_time_transactions_wait_for_their_block(tmp_path: Path, accounts: Accounts) -> None:
     with actp_chain(tmp_path, "--no-deploy", "--block-time", "1") as running:
         node = running.transport
@@ -94,7 +102,30 @@ class TestUsage:
         assert len(errors) == 1
         assert "Choose another port" in errors[0]
 
-    @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["chain", "--block-time", "0"], ["chain", "--por", "1"]])
+    @pytest.mark.parametrize(
+        ("option", "value", "bounds"),
+        [
+            ("--chain-id", "0", "1 to "),
+            ("--chain-id", "-3", "1 to "),
+            ("--chain-id", str(2**63), "1 to 9223372036854775771"),
+            ("--port", "-1", "0 to 65535"),
+            ("--port", "65536", "0 to 65535"),
+            ("--port", "http", "0 to 65535"),
+            ("--block-time", "0", "1 to 86400"),
+            ("--block-time", "-2", "1 to 86400"),
+            ("--block-time", "0.5", "1 to 86400"),
+            ("--block-time", "soon", "1 to 86400"),
+        ],
+    )
+    def test_a_number_that_makes_no_sense_says_what_is_possible(
+        self, capsys: pytest.CaptureFixture[str], option: str, value: str, bounds: str
+    ) -> None:
+        with pytest.raises(SystemExit) as caught:
+            main(["chain", option, value])
+        assert caught.value.code == ExitCode.USAGE
+        assert f"argument {option}: '{value}' is not a whole number from {bounds}" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["chain", "--por", "1"]])
     def test_wrong_usage_is_exit_code_2(self, arguments: list[str]) -> None:
         with pytest.raises(SystemExit) as caught:
             main(arguments)
@@ -107,4 +138,6 @@ class TestUsage:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("actp.chain.anvil._CHECKOUT", tmp_path)
         assert main(["chain", "--anvil"]) == ExitCode.FAILED
-        assert "npm install --prefix .tools @foundry-rs/anvil" in capsys.readouterr().err
+        shown = capsys.readouterr().err
+        assert "make tools" in shown
+        assert "npm install --prefix .tools @foundry-rs/anvil" in shown

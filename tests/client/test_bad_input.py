@@ -46,10 +46,11 @@ class TestTerms:
             ({"amount": True}, "int of base units"),
             ({"amount": None}, "int of base units"),
             ({"amount": -1}, "between 0"),
-            ({"amount": 25}, "1 USDC is 1_000_000"),
-            ({"amount": 10**15 + 1}, "50000 to 1000000000000000"),
+            ({"amount": 25}, "25 base units (0.000025 USDC)"),
+            ({"amount": 10**15 + 1}, "50,000 base units (0.05 USDC) to 1,000,000,000,000,000 base units"),
+            ({"amount": 10**15 + 1}, "(1,000,000,000.00 USDC)"),
             ({"provider": "0x1111..."}, "0x and 40 hex digits"),
-            ({"provider": "1" * 40}, "0x and 40 hex digits"),
+            ({"provider": "1" * 40}, "put 0x in front"),
             ({"provider": None}, "0x and 40 hex digits"),
             ({"provider": "0x7E5F4552091A69125d5DfCb7b8C2659029395BDf"}, "checksum"),
             ({"provider": "0x" + "0" * 40}, "zero address"),
@@ -61,7 +62,8 @@ class TestTerms:
             ({"dispute_window": HOUR - 1}, "duration in seconds"),
             ({"dispute_window": 30 * DAY + 1}, "duration in seconds"),
             ({"dispute_window": 3600.0}, "int of seconds"),
-            ({"dispute_window": -1}, "int of seconds"),
+            ({"dispute_window": -1}, "outside 3600 to 2592000 seconds"),
+            ({"deadline": -1}, "client.now() + 3600"),
             ({"metadata": 7}, "must be text, 0x hex or bytes"),
             ({"agent_id": "me"}, "agent_id must be an int"),
             ({"requester_agent_id": -1}, "requester_agent_id must be an int"),
@@ -95,11 +97,16 @@ class TestTerms:
             open_transaction(requester, provider, requester=provider.address)
         assert "client.address" in refusal.error.hint
 
-    @pytest.mark.parametrize("payee", ["requester", "vault"])
-    def test_the_provider_is_neither_requester_nor_vault(
+    @pytest.mark.parametrize("payee", ["requester", "vault", "kernel", "token"])
+    def test_the_provider_is_neither_requester_nor_one_of_the_contracts(
         self, requester: ACTPClient, endpoint: Endpoint, payee: str
     ) -> None:
-        address = {"requester": requester.address, "vault": requester.escrow.address}[payee]
+        address = {
+            "requester": requester.address,
+            "vault": requester.escrow.address,
+            "kernel": requester.kernel.address,
+            "token": requester.token.address,
+        }[payee]
         with refused(InvalidInput, requester, endpoint) as refusal:
             open_transaction(requester, requester, provider=address)
         assert f"is the {payee}" in str(refusal.error)
@@ -158,6 +165,14 @@ class TestArguments:
         with refused(InvalidInput, requester, endpoint) as refusal:
             requester.fund_transaction(tx_id)
         assert "transaction_id" in str(refusal.error)
+
+    def test_a_transaction_id_without_0x_says_that_only_that_is_missing(
+        self, requester: ACTPClient, provider: ACTPClient, endpoint: Endpoint
+    ) -> None:
+        tx_id = open_transaction(requester, provider)
+        with refused(InvalidInput, requester, endpoint) as refusal:
+            requester.fund_transaction(tx_id.removeprefix("0x"))
+        assert "64 hex digits without 0x: put 0x in front" in refusal.error.hint
 
 
 class TestUnknownTransaction:

@@ -99,8 +99,9 @@ class TestLocal:
             ACTPClient.create(network=Network.LOCAL, **options)
 
     def test_only_our_deployment_is_there(self) -> None:
-        with pytest.raises(ConfigError, match="agirails-g1"):
+        with pytest.raises(ConfigError, match="agirails-g1") as caught:
             ACTPClient.create(deployment="agirails-g1")
+        assert "Network.BASE_SEPOLIA" in caught.value.hint
 
     def test_time_travel_is_for_the_chain_in_this_process(
         self, chain: EmbeddedChain, deployed: Deployment, server: ChainServer
@@ -120,6 +121,7 @@ class TestKeys:
         with pytest.raises(ConfigError, match="private key is missing") as caught:
             ACTPClient.create(network=network)
         assert "64 hex digits" in caught.value.hint
+        assert "private_key=, or signer=" in caught.value.hint
 
     @pytest.mark.parametrize("key", ["", "0x", "0x1234", "not a key", "0x" + "00" * 32, "0x" + "ff" * 32, b"short", 7])
     def test_a_malformed_key_is_refused_before_the_node_is_asked(self, key: Any) -> None:
@@ -211,6 +213,8 @@ class TestNodes:
         recorded(chain, deployed)
         monkeypatch.setenv("ETH_RPC_URL", server.url)
         assert ACTPClient.create(network="anvil", private_key=KEY).chain_id == chain.chain_id
+        with pytest.raises(WrongChain, match=r"\(from ETH_RPC_URL\) serves chain 31337"):
+            ACTPClient.create(network="base-sepolia", private_key=KEY)
 
     @pytest.mark.parametrize("network", ["mainnet", "", 8453, None])
     def test_a_network_that_is_not_known_is_refused(self, network: Any) -> None:
@@ -228,7 +232,16 @@ class TestAddressBook:
         self, chain: EmbeddedChain, deployed: Deployment, server: ChainServer
     ) -> None:
         recorded(chain, deployed)
-        assert DEFAULT_NAME in str(refused_on_anvil(ConfigError, server.url, deployment="agirails-g1"))
+        assert DEFAULT_NAME in str(refused_on_anvil(ConfigError, server.url, deployment="agirails"))
+
+    def test_the_contracts_of_agirails_are_looked_for_on_their_own_network(
+        self, chain: EmbeddedChain, deployed: Deployment, server: ChainServer
+    ) -> None:
+        recorded(chain, deployed)
+        error = refused_on_anvil(ConfigError, server.url, deployment="agirails-g1")
+        assert error.code == "not_deployed"
+        assert "Base Sepolia (chain 84532)" in error.hint
+        assert "deploy.py" not in error.hint
 
     def test_the_book_of_a_chain_that_was_started_again_is_not_believed(
         self, chain: EmbeddedChain, deployed: Deployment, server: ChainServer

@@ -5,10 +5,12 @@ import pytest
 from eth_account import Account
 
 from actp.chain import EmbeddedChain
+from actp.chain import rpc as chain_rpc
 from actp.chain.server import ChainServer
 from scripts.deploy import main
 
 LIVE_KEY = "0x" + "77" * 32
+CHAIN_0 = ["--network", "anvil", "--chain-id", "0"]
 
 
 @pytest.fixture
@@ -43,8 +45,13 @@ def test_a_served_chain_is_deployed_to_and_written_down(served, tmp_path, capsys
     kernel = content["deployments"]["actp-escrow"]["contracts"]["ACTPKernel"]["address"]
     assert kernel in shown
     assert shown.index("at most") < shown.index("deployed at")
+    assert f"Written to {tmp_path / '31337.json'}" in shown
     assert main(["--network", "local", "--rpc-url", served]) == 0
-    assert "at most" not in capsys.readouterr().out
+    again = capsys.readouterr().out
+    assert "Nothing to deploy: 'actp-escrow' is on chain 31337 already." in again
+    assert kernel in again
+    assert str(tmp_path / "31337.json") in again
+    assert not any(word in again for word in ("at most", "Deploying", "Written"))
     assert json.loads((tmp_path / "31337.json").read_text()) == content
 
 
@@ -64,7 +71,8 @@ def test_rates_that_the_kernel_would_refuse_cost_nothing(served, capsys):
     assert "deployed at" not in refusal.out
 
 
-def test_the_wrong_chain_is_an_error_and_nothing_is_sent(served, capsys):
+def test_the_wrong_chain_is_an_error_and_nothing_is_sent(served, capsys, monkeypatch):
+    monkeypatch.setenv("DEPLOYER_PRIVATE_KEY", LIVE_KEY)
     assert main(["--network", "base-sepolia", "--rpc-url", served, "--yes"]) == 1
     assert "serves chain 31337, not chain 84532" in capsys.readouterr().err
 
@@ -76,9 +84,38 @@ def test_a_node_that_is_down_is_an_error_that_names_it_without_its_key(served, c
     assert "s3cr3t" not in shown
 
 
-def test_a_live_network_needs_a_key_of_its_own(served_as_live, capsys):
+@pytest.mark.parametrize(("key", "problem"), [(None, "missing"), (LIVE_KEY[:-1], "malformed"), ("", "missing")])
+def test_a_live_network_needs_a_key_of_its_own_before_the_node_is_asked(monkeypatch, capsys, tmp_path, key, problem):
+    monkeypatch.setenv("ACTP_DEPLOYMENTS_DIR", str(tmp_path))
+    monkeypatch.delenv("DEPLOYER_PRIVATE_KEY", raising=False)
+    if key is not None:
+        monkeypatch.setenv("DEPLOYER_PRIVATE_KEY", key)
+    # Nothing listens there.
+    assert main(["--network", "base-sepolia", "--rpc-url", "http://127.0.0.1:9", "--yes"]) == 1
+    shown = capsys.readouterr().err
+    assert f"DEPLOYER_PRIVATE_KEY is {problem}" in shown
+    assert ("--keystore" in shown) == (problem == "missing")
+    assert LIVE_KEY[2:40] not in shown
+
+
+def test_a_key_that_everybody_has_deploys_only_to_development_nodes(served_as_live, capsys, monkeypatch, accounts):
     url, chain = served_as_live
-    assert main(["--network", "base-sepolia", "--rpc-url", url, "--yes"]) == 1
+    monkeypatch.setenv("DEPLOYER_PRIVATE_KEY", accounts[3].private_key)
+    command = ["--network", "base-sepolia", "--rpc-url", url, "--yes"]
+    with monkeypatch.context() as patch:
+        patch.setitem(chain_rpc._METHODS, "web3_clientVersion", lambda node, params: "Geth/v1.15.0")
+        assert main(command) == 1
+        shown = capsys.readouterr().err
+        assert "whose private key everybody has" in shown
+        assert accounts[3].address in shown
+        assert blocks(chain) == 0
+    assert main(command) == 0
+
+
+def test_a_node_on_this_machine_that_is_no_development_node_counts_as_live(served_as_live, capsys, monkeypatch):
+    url, chain = served_as_live
+    monkeypatch.setitem(chain_rpc._METHODS, "web3_clientVersion", lambda node, params: "Geth/v1.15.0")
+    assert main(["--network", "anvil", "--chain-id", "84532", "--rpc-url", url]) == 1
     assert "DEPLOYER_PRIVATE_KEY is missing" in capsys.readouterr().err
     assert blocks(chain) == 0
 
@@ -184,7 +221,7 @@ def test_a_keystore_on_this_machine_is_asked_about_unless_it_is_a_development_ch
 
 
 def test_wrong_usage_exits_with_2(served):
-    for options in ([], ["--network", "mainnet"], ["--network", "local", "--unknown"]):
+    for options in ([], ["--network", "mainnet"], ["--network", "local", "--unknown"], CHAIN_0):
         with pytest.raises(SystemExit) as caught:
             main(options)
         assert caught.value.code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -67,28 +68,35 @@ class TransactionFacts:
 class Facts:
     """The whole system at one block."""
 
-    transactions: tuple[TransactionFacts, ...]
-    balances: tuple[tuple[Account, int], ...]
-    credits: tuple[tuple[Account, int], ...]
+    transactions: Mapping[Id, TransactionFacts]
+    balances: Mapping[Account, int]
+    credits: Mapping[Account, int]
     fees: int
     supply: int
 
+    def updated(self, newer: Facts) -> Facts:
+        """These facts, with what has been read since of some transactions and some accounts."""
+        return Facts(
+            transactions={**self.transactions, **newer.transactions},
+            balances={**self.balances, **newer.balances},
+            credits={**self.credits, **newer.credits},
+            fees=newer.fees,
+            supply=newer.supply,
+        )
+
     def liabilities(self) -> int:
         """Escrows, bonds, credits and fees, added up from these facts alone."""
-        escrows = sum(tx.escrow.held for tx in self.transactions)
-        bonds = sum(tx.requester_bond.amount + tx.provider_bond.amount for tx in self.transactions)
-        return escrows + bonds + sum(amount for _, amount in self.credits) + self.fees
-
-    def balance(self, account: Account) -> int:
-        return dict(self.balances)[account]
+        escrows = sum(tx.escrow.held for tx in self.transactions.values())
+        bonds = sum(tx.requester_bond.amount + tx.provider_bond.amount for tx in self.transactions.values())
+        return escrows + bonds + sum(self.credits.values()) + self.fees
 
 
-def model_facts(model: KernelModel, accounts: tuple[Account, ...]) -> Facts:
+def model_facts(model: KernelModel, accounts: Sequence[Account]) -> Facts:
     """What the contracts must answer; `accounts` are those whose balances and credits are looked at."""
     return Facts(
-        transactions=tuple(_transaction_facts(model, tx) for tx in model.transactions.values()),
-        balances=tuple((account, model.token.balance(account)) for account in accounts),
-        credits=tuple((account, model.credits.get(account, 0)) for account in accounts),
+        transactions={tx.id: _transaction_facts(model, tx) for tx in model.transactions.values()},
+        balances={account: model.token.balance(account) for account in accounts},
+        credits={account: model.credits.get(account, 0) for account in accounts},
         fees=model.fees,
         supply=model.token.supply,
     )
@@ -101,11 +109,12 @@ def differences(expected: Any, actual: Any, where: str = "") -> list[str]:
         wanted, found = getattr(expected, field.name), getattr(actual, field.name)
         name = f"{where}{field.name}"
         if field.name == "transactions":
-            for number, (one, other) in enumerate(zip(wanted, found, strict=True), start=1):
-                lines += differences(one, other, f"tx{number}.")
+            for number, (tx_id, one) in enumerate(wanted.items(), start=1):
+                lines += differences(one, found[tx_id], f"tx{number}.")
         elif field.name in ("balances", "credits"):
-            pairs = zip(wanted, found, strict=True)
-            lines += [f"{name} of {one[0]}: model {one[1]}, chain {other[1]}" for one, other in pairs if one != other]
+            for account, amount in wanted.items():
+                if amount != found[account]:
+                    lines.append(f"{name} of {account}: model {amount}, chain {found[account]}")
         elif wanted != found:
             lines.append(f"{name}: model {wanted!r}, chain {found!r}")
     return lines

@@ -20,6 +20,7 @@ class KernelMachine(Life, Disputes, Surroundings):
     def teardown(self) -> None:
         # What can be checked after every run must not hide why a run has failed.
         if self.harness.is_intact:
+            self.harness.compare()
             self.harness.compare_governance()
             if self.harness.open_funded():
                 check_exits(self.harness, block_parties=False)

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from tests.model.governance_model import ECONOMIC_PARAM_DELAY
 from tests.model.harness import Harness, Tally
 from tests.model.kernel_model import (
+    UNFUNDED,
     KernelModel,
     State,
     Transaction,
@@ -42,10 +43,14 @@ class MachineBase(RuleBasedStateMachine):
     def have(self, *states: State) -> list[Transaction]:
         return [tx for tx in self.model.transactions.values() if tx.state in states]
 
+    def in_time(self, *states: State) -> list[Transaction]:
+        """Those whose deadline has not passed; a rule may let it pass just before its call."""
+        return [tx for tx in self.have(*states) if self.harness.now <= tx.deadline]
+
     def has_room(self) -> bool:
         """Finished transactions cost time at every comparison, so a run has only a few."""
-        known = self.model.transactions.values()
-        return len(known) < MAX_TRANSACTIONS and sum(tx.is_open for tx in known) <= MAX_OPEN
+        going_on = len(self.in_time(*UNFUNDED)) + len(self.harness.open_funded())
+        return len(self.model.transactions) < MAX_TRANSACTIONS and going_on <= MAX_OPEN
 
     def paid_out(self) -> list[Transaction]:
         return [tx for tx in self.have(State.IN_PROGRESS) if tx.held == 0]
@@ -77,6 +82,16 @@ class MachineBase(RuleBasedStateMachine):
         if self.model.token.paused:
             self.set_token_paused(False)
         self.kernel(tx.requester, "linkEscrow", KernelModel.link, tx.id, VAULT, tx.id)
+
+    def open_dispute(self, tx: Transaction, kind: str) -> None:
+        """The requester disputes: with its bond, with a bond for the other side as well, or frozen and so in debt."""
+        if kind == "both bonds":
+            self.kernel("stranger", "postBond", KernelModel.post_bond, tx.id, tx.provider)
+        if kind == "debt":
+            self.set_blocked("issuer", tx.requester, True)
+        self.transition(tx.requester, tx, State.DISPUTED)
+        if kind == "debt":
+            self.set_blocked("issuer", tx.requester, False)
 
     def set_paused(self, caller: Account, paused: bool) -> None:
         call = Call(caller, KERNEL, "pause" if paused else "unpause")

@@ -46,7 +46,7 @@ class Surroundings(MachineBase):
         sender = caller or tx.parties[by_provider]
         self.kernel(sender, "anchorAttestation", KernelModel.anchor, tx.id, uid)
 
-    @rule(really=really, caller=st.sampled_from(ACTORS), payee=st.sampled_from((*[None] * 9, *ACTORS)))
+    @rule(really=really, caller=st.sampled_from(ACTORS), payee=st.sampled_from((*[None] * 30, *ACTORS)))
     def withdraw_credit(self, really: bool, caller: str, payee: Caller) -> None:
         if not really:
             return
@@ -57,6 +57,8 @@ class Surroundings(MachineBase):
     @rule(really=really, caller=callers)
     def withdraw_fees(self, really: bool, caller: Caller) -> None:
         if not really:
+            return
+        if self.model.fees == 0 and caller is None:
             return
         self.kernel(caller or self.model.fee_recipient, "withdrawFees", KernelModel.withdraw_fees)
 

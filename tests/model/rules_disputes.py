@@ -21,14 +21,18 @@ from tests.model.strategies import (
     picks,
     sometimes_at_the_edge,
 )
-from tests.model.token_model import VAULT, ZERO
+from tests.model.token_model import VAULT, ZERO, Account
 from tests.model.world import ACTORS
 
 
 class Disputes(MachineBase):
     """Rules for disputes, their bonds and their ends."""
 
-    @precondition(lambda self: self.have(State.DELIVERED))
+    def _disputable(self) -> list[Transaction]:
+        """Delivered work whose window is open; a rule may let it pass just before its call."""
+        return [tx for tx in self.have(State.DELIVERED) if self.harness.now <= (tx.window_ends_at or 0)]
+
+    @precondition(lambda self: self._disputable())
     @rule(
         pick=picks,
         by_provider=st.booleans(),
@@ -37,7 +41,7 @@ class Disputes(MachineBase):
         frozen=st.sampled_from((False, False, True)),
     )
     def dispute(self, pick: int, by_provider: bool, caller: Caller, offset: int | None, frozen: bool) -> None:
-        tx = nth(self.have(State.DELIVERED), pick)
+        tx = nth(self._disputable(), pick)
         party = tx.parties[by_provider]
         if frozen and party not in self.model.token.blocked:
             self.set_blocked("issuer", party, True)
@@ -59,7 +63,10 @@ class Disputes(MachineBase):
         self.kernel(payer, "postBond", KernelModel.post_bond, tx.id, party or wanted)
 
     def _wanting_bond(self) -> list[Transaction]:
-        return [tx for tx in self.have(State.DELIVERED, State.DISPUTED) if tx.state is State.DELIVERED or tx.owes_bond]
+        return self._disputable() + self._owing_bond()
+
+    def _owing_bond(self) -> list[Transaction]:
+        return [tx for tx in self.have(State.DISPUTED) if tx.owes_bond]
 
     @precondition(lambda self: self.have(State.DISPUTED))
     @rule(
@@ -69,10 +76,10 @@ class Disputes(MachineBase):
         shape=st.sampled_from((*[0, 2, 3, 3, 4, 5] * 3, 1, "33 bytes", "6 words", "bad flag", "bad address", "wraps")),
         requester_bps=st.sampled_from((0, 0, 1, 3_333, 5_000, 9_999, 10_000)),
         at_fault=st.booleans(),
-        mediator=st.sampled_from(("mediator", "mediator", "mediator", VAULT, VAULT, *ACTORS, ZERO)),
+        mediator=st.sampled_from((*["mediator"] * 8, VAULT, VAULT, *ACTORS, ZERO)),
         mediator_bps=st.sampled_from((0, 300, 1_000, 1_000, 1_001)),
         surplus=st.sampled_from((0,) * 10 + (-1, 1)),
-        in_office=st.sampled_from((None, None, 0, -1)),
+        in_office=st.sampled_from((None, 0, 0, -1)),
     )
     def rule_dispute(
         self,
@@ -88,8 +95,8 @@ class Disputes(MachineBase):
         in_office: int | None,
     ) -> None:
         tx = nth(self.have(State.DISPUTED), pick)
-        if in_office is not None:
-            self._appoint_mediator(in_office)
+        if in_office is not None and mediator != ZERO:
+            self._appoint(mediator, in_office)
         fee = tx.held * mediator_bps // 10_000 if shape in (4, 5, "bad address") else 0
         back = (tx.held - fee) * requester_bps // 10_000
         words = [back, max(tx.held - fee - back + surplus, 0), int(at_fault), self.world.number(mediator), fee]
@@ -110,11 +117,35 @@ class Disputes(MachineBase):
         proof = b"".join(word.to_bytes(32, "big") for word in words)
         self.transition(caller, tx, outcome, proof[:33] if shape == "33 bytes" else proof)
 
-    def _appoint_mediator(self, offset: int) -> None:
+    @precondition(lambda self: self.have(State.DISPUTED))
+    @rule(
+        pick=picks,
+        outcome=st.sampled_from((State.SETTLED, State.CANCELLED)),
+        requester_bps=st.sampled_from((0, 3_333, 10_000)),
+        at_fault=st.booleans(),
+        mediator=st.sampled_from(("mediator", VAULT)),
+    )
+    def rule_with_mediator(
+        self, pick: int, outcome: State, requester_bps: int, at_fault: bool, mediator: Account
+    ) -> None:
+        """A ruling that pays a mediator who is in office; the vault is one that cannot be paid."""
+        self.rule_dispute(pick, self.model.admin, outcome, 5, requester_bps, at_fault, mediator, 1_000, 0, 0)
+
+    @precondition(lambda self: self._owing_bond())
+    @rule(pick=picks, share_bps=st.sampled_from((0, 1, 5_000)))
+    def rule_against_debtor(self, pick: int, share_bps: int) -> None:
+        """A bond that its party could not post comes out of its share, which may be too small for that."""
+        tx = nth(self._owing_bond(), pick)
+        at_fault = tx.initiator == tx.provider
+        requester_bps = 10_000 - share_bps if at_fault else share_bps
+        position = self.have(State.DISPUTED).index(tx)
+        self.rule_dispute(position, self.model.admin, State.SETTLED, 3, requester_bps, at_fault, "mediator", 0, 0, None)
+
+    def _appoint(self, mediator: Account, offset: int) -> None:
         """Takes time to the moment at which the mediator may begin, or just before."""
-        if "mediator" not in self.model.mediators:
-            self.kernel(self.model.admin, "approveMediator", KernelModel.approve_mediator, "mediator", True)
-        self.travel(self.model.mediators["mediator"] + MEDIATOR_APPROVAL_DELAY, offset)
+        if mediator not in self.model.mediators:
+            self.kernel(self.model.admin, "approveMediator", KernelModel.approve_mediator, mediator, True)
+        self.travel(self.model.mediators[mediator] + MEDIATOR_APPROVAL_DELAY, offset)
 
     @precondition(lambda self: self.have(State.DISPUTED))
     @rule(pick=picks, caller=st.sampled_from(ACTORS), offset=mostly_at_the_edge)

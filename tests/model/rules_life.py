@@ -33,7 +33,7 @@ from tests.model.strategies import (
     often,
     picks,
     proofs,
-    seldom,
+    really,
     window_proofs,
     windows,
 )
@@ -47,15 +47,20 @@ class Life(MachineBase):
     @initialize(
         lives=st.lists(
             st.tuples(
-                amounts, deadlines, windows, st.integers(0, 3), st.sampled_from((*State, State.DISPUTED, State.QUOTED))
+                amounts,
+                deadlines,
+                windows,
+                st.integers(0, 3),
+                st.sampled_from((*State, *[State.DISPUTED] * 3, State.QUOTED)),
+                st.sampled_from(("bond", "both bonds", "debt")),
             ),
             min_size=1,
             max_size=2,
         )
     )
-    def open_some(self, lives: list[tuple[int, int, int, int, State]]) -> None:
+    def open_some(self, lives: list[tuple[int, int, int, int, State, str]]) -> None:
         """A run begins with one or two transactions that are under way."""
-        for amount, due_in, window, who, goal in lives:
+        for amount, due_in, window, who, goal, kind in lives:
             known = len(self.model.transactions)
             self.create(PARTIES[who % 2], PARTIES[2 + who // 2], amount, due_in, window, None, (0, 0))
             tx = list(self.model.transactions.values())[known]
@@ -66,13 +71,13 @@ class Life(MachineBase):
                 if tx.state < min(goal, State.DELIVERED):
                     self.go_to(tx, state)
             if goal is State.DISPUTED and tx.state is State.DELIVERED:
-                self.transition(tx.requester, tx, State.DISPUTED)
+                self.open_dispute(tx, kind)
 
-    @precondition(lambda self: self.have(*UNFUNDED, *UNDELIVERED))
-    @rule(pick=picks, proof=window_proofs, pay=seldom)
+    @precondition(lambda self: self.in_time(*UNFUNDED, *UNDELIVERED))
+    @rule(pick=picks, proof=window_proofs, pay=really)
     def go_on(self, pick: int, proof: bytes, pay: bool) -> None:
         """The next step that everybody hopes for."""
-        tx = nth(self.have(*UNFUNDED, *UNDELIVERED), pick)
+        tx = nth(self.in_time(*UNFUNDED, *UNDELIVERED), pick)
         if tx in self.paid_out():
             self.kernel("stranger", "releaseEscrow", KernelModel.release_escrow, tx.id)
             return
@@ -82,8 +87,8 @@ class Life(MachineBase):
         following = {State.COMMITTED: State.IN_PROGRESS, State.IN_PROGRESS: State.DELIVERED}
         self.go_to(tx, following.get(tx.state, State.COMMITTED), proof)
 
-    @precondition(lambda self: self.have(*UNFUNDED, *UNDELIVERED))
-    @rule(pick=picks, proof=window_proofs, pay=seldom)
+    @precondition(lambda self: self.in_time(*UNFUNDED, *UNDELIVERED))
+    @rule(pick=picks, proof=window_proofs, pay=really)
     def go_on_again(self, pick: int, proof: bytes, pay: bool) -> None:
         """The same once more, so that it is chosen twice as often."""
         self.go_on(pick, proof, pay)
@@ -134,14 +139,14 @@ class Life(MachineBase):
             ),
         )
 
-    @precondition(lambda self: self.have(State.INITIATED))
+    @precondition(lambda self: self.in_time(State.INITIATED))
     @rule(pick=picks, caller=callers, proof=proofs, offset=early_or_late)
     def quote(self, pick: int, caller: Caller, proof: bytes, offset: int | None) -> None:
-        tx = nth(self.have(State.INITIATED), pick)
+        tx = nth(self.in_time(State.INITIATED), pick)
         self.travel(tx.deadline, offset)
         self.transition(caller or tx.provider, tx, State.QUOTED, proof)
 
-    @precondition(lambda self: self.have(State.QUOTED))
+    @precondition(lambda self: self.in_time(State.QUOTED))
     @rule(
         pick=picks,
         caller=callers,
@@ -152,13 +157,13 @@ class Life(MachineBase):
     def accept_quote(
         self, pick: int, caller: Caller, amount: int, offset: int | None, new_rates: tuple[int, int, int] | None
     ) -> None:
-        tx = nth(self.have(State.QUOTED), pick)
+        tx = nth(self.in_time(State.QUOTED), pick)
         if new_rates is not None and self.model.pending is None:
             self.replace_rates(*new_rates)
         self.travel(tx.deadline, offset)
         self.kernel(caller or tx.requester, "acceptQuote", KernelModel.accept_quote, tx.id, amount)
 
-    @precondition(lambda self: self.have(*UNFUNDED))
+    @precondition(lambda self: self.in_time(*UNFUNDED))
     @rule(
         pick=picks,
         caller=callers,
@@ -167,7 +172,7 @@ class Life(MachineBase):
         offset=early_or_late,
     )
     def fund(self, pick: int, caller: Caller, vault: str, escrow: str, offset: int | None) -> None:
-        tx = nth(self.have(*UNFUNDED), pick)
+        tx = nth(self.in_time(*UNFUNDED), pick)
         self.travel(tx.deadline, offset)
         self.kernel(caller or tx.requester, "linkEscrow", KernelModel.link, tx.id, vault, self._escrow_id(tx, escrow))
         if escrow == "next" and tx.escrow_id not in (None, tx.id) and self.has_room():
@@ -194,17 +199,17 @@ class Life(MachineBase):
             case _:
                 return tx.id
 
-    @precondition(lambda self: self.have(State.COMMITTED))
+    @precondition(lambda self: self.in_time(State.COMMITTED))
     @rule(pick=picks, caller=callers, offset=early_or_late)
     def start(self, pick: int, caller: Caller, offset: int | None) -> None:
-        tx = nth(self.have(State.COMMITTED), pick)
+        tx = nth(self.in_time(State.COMMITTED), pick)
         self.travel(tx.deadline, offset)
         self.transition(caller or tx.provider, tx, State.IN_PROGRESS)
 
-    @precondition(lambda self: self.have(State.IN_PROGRESS))
+    @precondition(lambda self: self.in_time(State.IN_PROGRESS))
     @rule(pick=picks, caller=callers, proof=proofs, offset=early_or_late)
     def deliver(self, pick: int, caller: Caller, proof: bytes, offset: int | None) -> None:
-        tx = nth(self.have(State.IN_PROGRESS), pick)
+        tx = nth(self.in_time(State.IN_PROGRESS), pick)
         self.travel(tx.deadline, offset)
         self.transition(caller or tx.provider, tx, State.DELIVERED, proof)
 
@@ -213,7 +218,7 @@ class Life(MachineBase):
         pick=picks,
         caller=callers,
         size=st.sampled_from(
-            ("half", "half", "third", "third", "all", "minimum", "dust", "all but one", "more", "nothing")
+            ("half", "half", "third", "third", "all", "all", "minimum", "dust", "all but one", "more", "nothing")
         ),
     )
     def milestone(self, pick: int, caller: Caller, size: str) -> None:
@@ -234,7 +239,7 @@ class Life(MachineBase):
     @precondition(lambda self: self.have(State.DELIVERED) or self.paid_out())
     @rule(
         pick=picks,
-        caller=st.sampled_from((None, None, "stranger", "stranger", "stranger", *ACTORS)),
+        caller=st.sampled_from((*[None] * 6, *["stranger"] * 4, *ACTORS)),
         offset=mostly_at_the_edge,
         gas=st.one_of(st.none(), st.none(), st.integers(60_000, 260_000)),
     )
@@ -252,12 +257,12 @@ class Life(MachineBase):
     @precondition(lambda self: self.have(*UNFUNDED, *UNDELIVERED))
     @rule(
         pick=picks,
-        caller=st.sampled_from(("requester", "requester", "provider", "stranger", "stranger", *ACTORS)),
+        caller=st.sampled_from(("requester", "requester", "provider", "provider", "stranger", "stranger", *ACTORS)),
         offset=mostly_at_the_edge,
-        funded=often,
+        states=st.sampled_from((UNFUNDED, UNDELIVERED, (State.IN_PROGRESS,), (State.IN_PROGRESS,))),
     )
-    def cancel(self, pick: int, caller: str, offset: int | None, funded: bool) -> None:
-        tx = nth(self.have(*(UNDELIVERED if funded else UNFUNDED)) or self.have(*UNFUNDED, *UNDELIVERED), pick)
+    def cancel(self, pick: int, caller: str, offset: int | None, states: tuple[State, ...]) -> None:
+        tx = nth(self.have(*states) or self.have(*UNFUNDED, *UNDELIVERED), pick)
         sender = {"requester": tx.requester, "provider": tx.provider}.get(caller, caller)
         if sender != tx.provider:
             self.travel(tx.deadline + (0 if sender == tx.requester else REFUND_GRACE), offset)

@@ -17,7 +17,7 @@ from tests.model.kernel_model import (
 from tests.model.token_model import Account
 from tests.model.world import ACTORS
 
-MAX_TRANSACTIONS = 5
+MAX_TRANSACTIONS = 8
 """In one run."""
 
 Caller = Account | None
@@ -31,7 +31,7 @@ seldom = st.sampled_from((False,) * 7 + (True,))
 # For what is not about one transaction: hypothesis chooses among rules evenly, and most calls are to be about one.
 really = st.sampled_from((True, False, False, False))
 # Seconds around the moment that a call depends on: None leaves the time alone.
-early_or_late: st.SearchStrategy[int | None] = st.sampled_from((*[None] * 9, -1, 0, 1))
+early_or_late: st.SearchStrategy[int | None] = st.sampled_from((*[None] * 7, -1, 0, 1))
 sometimes_at_the_edge: st.SearchStrategy[int | None] = st.sampled_from((None, None, None, 0, 0, 1))
 mostly_at_the_edge: st.SearchStrategy[int | None] = st.sampled_from((None, None, -1, 0, 1, 1))
 amounts = st.one_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,11 @@ from actp import artifacts
 from actp.chain import EmbeddedChain
 from actp.errors import RpcError
 from actp.units import keccak
+from tests.contracts.kernel_codec import ARTIFACTS
 from tests.model.batch import View, read
 from tests.model.facts import BondFacts, EscrowFacts, Facts, TransactionFacts
 from tests.model.governance_model import Economics, GovernanceFacts, PendingRates, Rates
-from tests.model.kernel_model import NO_DATA, Id, KernelModel, State
+from tests.model.kernel_model import NO_DATA, Id, KernelModel, State, Transaction
 from tests.model.token_model import TOKEN, VAULT, ZERO, Account, TokenModel
 
 START = 1_800_000_000
@@ -63,7 +64,7 @@ class World:
     def __init__(self, economics: Economics) -> None:
         self.economics = economics
         self.chain = EmbeddedChain(clock=lambda: START)
-        self._artifacts = {name: artifacts.load(contract) for name, contract in _CONTRACTS.items()}
+        self._artifacts = {name: _artifact(contract) for name, contract in _CONTRACTS.items()}
         self._error_names = _error_names(artifact.abi for artifact in self._artifacts.values())
         self._inputs = {
             (name, entry["name"]): [item["type"] for item in entry["inputs"]]
@@ -175,9 +176,8 @@ class World:
 
     # ---------------------------------------------------------------- views
 
-    def facts(self, model: KernelModel) -> Facts:
-        """Everything about the transactions that the model knows, and all balances, read in one call."""
-        transactions = list(model.transactions.values())
+    def facts(self, transactions: Sequence[Transaction], accounts: Sequence[Account]) -> Facts:
+        """Everything about these transactions, balances and credits of these accounts, and the totals, in one call."""
         views = []
         for tx in transactions:
             views += [
@@ -189,17 +189,17 @@ class World:
             ]
             if tx.escrow_id not in (None, tx.id):
                 views.append(self._view(VAULT, "escrows", (tx.escrow_id,), 5))
-        views += [self._view(TOKEN, "balanceOf", (account,), 1) for account in HOLDERS]
-        views += [self._view(KERNEL, "credits", (account,), 1) for account in HOLDERS]
+        views += [self._view(TOKEN, "balanceOf", (account,), 1) for account in accounts]
+        views += [self._view(KERNEL, "credits", (account,), 1) for account in accounts]
         views += [self._view(KERNEL, "accruedFees", (), 1), self._view(TOKEN, "totalSupply", (), 1)]
         answers = iter(read(self.chain, views))
         return Facts(
-            transactions=tuple(
-                self._transaction(*(next(answers) for _ in range(5 if tx.escrow_id in (None, tx.id) else 6)))
+            transactions={
+                tx.id: self._transaction(*(next(answers) for _ in range(5 if tx.escrow_id in (None, tx.id) else 6)))
                 for tx in transactions
-            ),
-            balances=tuple((account, next(answers)[0]) for account in HOLDERS),
-            credits=tuple((account, next(answers)[0]) for account in HOLDERS),
+            },
+            balances={account: next(answers)[0] for account in accounts},
+            credits={account: next(answers)[0] for account in accounts},
             fees=next(answers)[0],
             supply=next(answers)[0],
         )
@@ -271,6 +271,10 @@ class World:
 
     def _name(self, address: int) -> Account:
         return self._names.get(address.to_bytes(20, "big"), hex(address))
+
+
+def _artifact(contract: str) -> artifacts.Artifact:
+    return artifacts.parse((ARTIFACTS / f"{contract}.json").read_text(encoding="utf-8"), contract)
 
 
 def _id(word: int) -> Id:

@@ -1,6 +1,7 @@
 import json
 import os
 import stat
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from actp import artifacts, deployments
-from actp.config import rpc_url
+from actp.config import RpcUrl, rpc_url
 from actp.deployments import AddressBook, Contract, Deployment, Planned
 from actp.engine import Sender
 from actp.errors import ArtifactMismatch, ConfigError, NoCode
@@ -86,6 +87,37 @@ def test_a_book_of_a_live_chain_is_not_overwritten_by_a_chain_that_borrows_its_i
     with pytest.raises(ConfigError, match="ACTP_DEPLOYMENTS_DIR"):
         book(tmp_path, 84532, "0x" + "09" * 32).require_writable()
     book(tmp_path, 84532).require_writable()
+
+
+def test_a_book_of_a_development_chain_of_any_id_gives_way_to_its_next_run(tmp_path):
+    first = AddressBook(4242, GENESIS, folder=tmp_path, development=True)
+    first.put(DEPLOYMENT)
+    again = AddressBook(4242, "0x" + "09" * 32, folder=tmp_path, development=True)
+    assert again.find() is None
+    again.put(replace(DEPLOYMENT, name="new"))
+    assert book(tmp_path, 4242, "0x" + "09" * 32).names() == ["new"]
+
+
+def test_a_book_of_a_live_chain_of_any_id_is_not_overwritten_by_a_development_chain(tmp_path):
+    book(tmp_path, 4242).put(DEPLOYMENT)
+    with pytest.raises(ConfigError, match="describes another chain 4242"):
+        AddressBook(4242, "0x" + "09" * 32, folder=tmp_path, development=True).put(DEPLOYMENT)
+    assert book(tmp_path, 4242).names() == ["actp-escrow"]
+
+
+def test_a_fork_of_a_live_chain_is_no_development_chain(tmp_path):
+    assert AddressBook(4242, GENESIS, folder=tmp_path, development=True).development
+    assert not AddressBook(84532, LIVE_GENESIS[84532], folder=tmp_path, development=True).development
+
+
+@pytest.mark.parametrize(("chain_id", "tracked"), [(84532, True), (31337, False), (1337, False), (4242, False)])
+def test_git_keeps_the_books_of_live_networks_only(chain_id, tracked):
+    root = Path(__file__).parents[2]
+    check = ["git", "check-ignore", "-q", "--no-index", f"deployments/{chain_id}.json"]
+    answer = subprocess.run(check, cwd=root, check=False).returncode
+    if answer not in (0, 1):
+        pytest.skip("this is no git checkout")
+    assert answer == (1 if tracked else 0)
 
 
 def test_a_failed_write_leaves_the_old_book(tmp_path):
@@ -267,7 +299,8 @@ def test_contracts_of_others_only_need_code(chain, vault):
 
 def test_the_rpc_url_is_given_or_from_the_environment_or_the_usual_one():
     environ = {"ETH_RPC_URL": "http://from-environment"}
-    assert rpc_url(Network.ANVIL, "http://given", environ) == "http://given"
-    assert rpc_url(Network.ANVIL, None, environ) == "http://from-environment"
-    assert rpc_url(Network.ANVIL, None, {}) == "http://127.0.0.1:8545"
-    assert rpc_url(Network.BASE_SEPOLIA, None, {}) == "https://sepolia.base.org"
+    assert rpc_url(Network.ANVIL, "http://given", environ) == RpcUrl("http://given")
+    assert rpc_url(Network.ANVIL, None, environ) == RpcUrl("http://from-environment", "ETH_RPC_URL")
+    assert rpc_url(Network.ANVIL, None, {}) == RpcUrl("http://127.0.0.1:8545")
+    assert rpc_url(Network.BASE_SEPOLIA, None, {}) == RpcUrl("https://sepolia.base.org")
+    assert "from-environment" not in repr(rpc_url(Network.ANVIL, None, environ))

@@ -63,6 +63,14 @@ def test_the_text_is_what_is_wrong_and_what_to_do():
     assert str(ConfigError("No key.")) == "No key."
 
 
+def test_what_is_wrong_and_what_to_do_are_two_sentences():
+    refused = Reverted("AmountOutOfBounds", {"amount": 10}, hint="Amounts are base units.")
+    assert str(refused) == "AmountOutOfBounds: amount=10. Amounts are base units."
+    assert str(Reverted("NothingToWithdraw", hint="Nothing is owed.")) == "NothingToWithdraw. Nothing is owed."
+    assert str(RpcError(-32000, "who are you?", hint="Check the key.")) == "who are you? Check the key."
+    assert refused.message == "AmountOutOfBounds: amount=10"
+
+
 def test_a_revert_shows_its_numbers():
     error = Reverted("AmountOutOfBounds", {"amount": 10, "minimum": 50_000, "maximum": 10**15})
     assert str(error) == "AmountOutOfBounds: amount=10, minimum=50000, maximum=1000000000000000"

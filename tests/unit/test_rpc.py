@@ -268,6 +268,33 @@ def test_the_wrong_chain_is_refused(chain):
         rpc.require_chain(chain, 84532)
 
 
+@pytest.mark.parametrize("answer", ["mainnet", "", "0x", "84532", 84532, None, [], "-0x1", f"0x1 {SECRET}"])
+def test_a_number_that_is_none_is_an_error_of_the_node_and_not_shown(answer):
+    with ScriptedNode(result(answer)) as node, pytest.raises(RpcError, match="answered eth_chainId with") as caught:
+        rpc.require_chain(HttpTransport(node.url), 84532)
+    assert caught.value.hint
+    assert SECRET not in str(caught.value)
+
+
+def test_messages_name_the_setting_that_the_url_came_from():
+    transport = HttpTransport(f"http://127.0.0.1:9/{SECRET}", origin="ETH_RPC_URL")
+    with pytest.raises(RpcUnavailable, match=r"The node http://127\.0\.0\.1:9 \(from ETH_RPC_URL\) did not") as caught:
+        transport.request("eth_chainId", [])
+    assert SECRET not in str(caught.value)
+    with pytest.raises(ConfigError, match="The RPC URL in ETH_RPC_URL is not"):
+        HttpTransport(SECRET, origin="ETH_RPC_URL")
+
+
+def test_development_nodes_are_known_by_their_name(chain):
+    assert rpc.is_development_node(chain)
+    for name, development in [("anvil/v1.7.1", True), ("HardhatNetwork/2.22/ethereumjs", True), ("Geth/v1.15", False),
+                              ("reth/v1/anvil/", False), (None, False)]:  # fmt: skip
+        with ScriptedNode(result(name)) as node:
+            assert rpc.is_development_node(HttpTransport(node.url)) is development
+    with ScriptedNode(error(-32601, "method not found")) as node:
+        assert not rpc.is_development_node(HttpTransport(node.url))
+
+
 class Node:
     """A transport that answers for block 0 as told."""
 
@@ -294,6 +321,11 @@ def test_a_live_chain_is_known_though_its_public_endpoint_dropped_the_first_bloc
     assert rpc.genesis_hash(Node(answer), 84532) == rpc.LIVE_GENESIS[84532]
     with pytest.raises((RpcError, RpcUnavailable)):
         rpc.genesis_hash(Node(answer), 31337)
+
+
+def test_a_first_block_without_a_hash_is_an_error_of_the_node():
+    with pytest.raises(RpcError, match="not a block with a hash"):
+        rpc.genesis_hash(Node({"number": "0x0"}), 31337)
 
 
 def test_a_development_chain_with_a_live_id_is_told_apart():

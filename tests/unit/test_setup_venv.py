@@ -89,7 +89,35 @@ def test_an_environment_of_an_unsupported_python_is_refused_and_left_alone(proje
 
 
 def test_without_a_python_the_message_says_which_are_possible(project: Path) -> None:
-    refused = set_up(project, PYTHON="no-such-python")
+    (project / "bin").mkdir()
+    for tool in ("cat", "cksum", "dirname"):
+        (project / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    refused = set_up(project, PATH=str(project / "bin"))
     assert refused.returncode == 1
-    assert "3.11, 3.12 or 3.13" in refused.stderr
+    assert "No Python 3.11, 3.12 or 3.13 found" in refused.stderr
     assert not (project / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "version", "what"),
+    [("old", "3.9", "is Python 3.9"), ("with space", "3.14", "is Python 3.14"), ("none", None, "is no Python")],
+)
+def test_a_named_python_that_cannot_be_used_is_named_with_what_is_needed(
+    project: Path, folder: str, version: str | None, what: str
+) -> None:
+    named = project / folder / "python"
+    if version is not None:
+        named.parent.mkdir()
+        shutil.move(put_python(project, version), named)
+        shutil.rmtree(project / ".venv")
+    refused = set_up(project, PYTHON=str(named))
+    assert refused.returncode == 1
+    assert f"PYTHON={named} {what}" in refused.stderr
+    assert "3.11, 3.12 or 3.13 is needed" in refused.stderr
+    assert not (project / ".venv").exists()
+
+
+def test_a_wrong_name_is_said_although_there_is_an_environment(project: Path) -> None:
+    put_python(project)
+    assert set_up(project).returncode == 0
+    assert set_up(project, PYTHON="no-such-python").returncode == 1

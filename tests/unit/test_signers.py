@@ -51,6 +51,14 @@ def test_a_key_can_come_from_the_environment():
         LocalSigner.from_env("SOME_KEY", {})
 
 
+@pytest.mark.parametrize("missing", [lambda: LocalSigner(None), lambda: LocalSigner.from_env("SOME_KEY", {})])
+def test_a_missing_key_says_every_place_where_one_can_be_given(missing):
+    with pytest.raises(ConfigError) as caught:
+        missing()
+    for place in ("private_key=", "signer=", "environment variable"):
+        assert place in caught.value.hint
+
+
 def test_a_signer_shows_its_address_and_never_its_key():
     signer = LocalSigner(KEY)
     for shown in (repr(signer), str(signer), f"{signer}"):

@@ -8,6 +8,7 @@ from actp.types import Network, State, Transaction
 from actp.units import (
     ZERO_ADDRESS,
     ZERO_HASH,
+    describe_base_units,
     format_ether,
     format_usdc,
     hash_or_keccak,
@@ -88,6 +89,20 @@ def test_addresses_get_their_checksum_and_a_wrong_one_is_refused():
 def test_what_is_no_address_is_refused(value):
     with pytest.raises(InvalidInput, match="not an address"):
         require_address(value)
+
+
+def test_hex_that_lacks_only_its_0x_is_told_so():
+    for parse, digits in ((require_address, CHECKSUMMED[2:]), (require_bytes32, "ab" * 32)):
+        with pytest.raises(InvalidInput) as caught:
+            parse(digits, "id")
+        assert f"These are {len(digits)} hex digits without 0x" in caught.value.hint
+        with pytest.raises(InvalidInput) as caught:
+            parse(digits[1:], "id")
+        assert "without 0x" not in caught.value.hint
+
+
+def test_amounts_are_described_in_both_units():
+    assert describe_base_units(50_000) == "50,000 base units (0.05 USDC)"
 
 
 def test_the_zero_address_is_refused_unless_it_is_wanted():
