@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from actp.errors import ActpError as ActpError
     from actp.errors import ArtifactMismatch as ArtifactMismatch
     from actp.errors import ConfigError as ConfigError
+    from actp.errors import FeeTooHigh as FeeTooHigh
     from actp.errors import InsufficientFunds as InsufficientFunds
     from actp.errors import InvalidInput as InvalidInput
     from actp.errors import NoCode as NoCode
@@ -45,6 +46,7 @@ _HOMES = {
         "ActpError",
         "ArtifactMismatch",
         "ConfigError",
+        "FeeTooHigh",
         "InsufficientFunds",
         "InvalidInput",
         "NoCode",
