@@ -20,10 +20,10 @@ demo: setup ## run a crew's purchases on a chain of its own (SCENARIO=file.toml 
 test: setup ## run the tests (ARGS='-k name' passes options to pytest)
 	@$(PY) -m pytest -q -n auto --maxprocesses 8 -m "not slow" $(ARGS)
 
-bench: setup ## run a benchmark: NAME=gas
+bench: setup ## run a benchmark: NAME=gas or engine
 	@$(call run_named,bench)
 
-soak: setup ## run a long test under load: NAME=...
+soak: setup ## run a long test under load: NAME=engine
 	@$(call run_named,soak)
 
 check: setup ## lint, format, types, import rules

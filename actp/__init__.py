@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from actp.errors import ActpError as ActpError
     from actp.errors import ArtifactMismatch as ArtifactMismatch
     from actp.errors import ConfigError as ConfigError
+    from actp.errors import FeeTooHigh as FeeTooHigh
     from actp.errors import IdempotencyConflict as IdempotencyConflict
     from actp.errors import InsufficientFunds as InsufficientFunds
     from actp.errors import InvalidInput as InvalidInput
@@ -60,6 +61,7 @@ _HOMES = {
         "ActpError",
         "ArtifactMismatch",
         "ConfigError",
+        "FeeTooHigh",
         "IdempotencyConflict",
         "PartialBatch",
         "SignatureRefused",

@@ -16,16 +16,19 @@ of threads.
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from actp.binding import Session, TxResult
 from actp.chain.embedded import EmbeddedChain
+from actp.config import STORE_VARIABLE
 from actp.decoding import EventDecoder
 from actp.deployments import DEFAULT_NAME
 from actp.engine import Sender
+from actp.engine.store import Store, open_store
 from actp.errors import ConfigError
 from actp.events import Events
 from actp.kernel import Kernel
@@ -63,14 +66,18 @@ class ACTPClient(Verbs):
         *,
         accepted_arbiters: Collection[str] | Literal["any"] = (),
         highest_timeout_requester_bps: int = USUAL_TIMEOUT_BPS,
+        store: Store | None = None,
     ) -> None:
         """A client for a deployment that was found and checked already; see `actp.networks`, and `create` for the
-        clauses that it works under.
+        clauses that it works under. `store` remembers what is sent, for other processes and restarts; see
+        `actp.engine.store`.
         """
         acceptance = Acceptance.of(accepted_arbiters, highest_timeout_requester_bps)
         deployment = endpoint.deployment
         decoder = EventDecoder({deployment.kernel: "ACTPKernel", deployment.vault: "EscrowVault"})
-        sender = Sender(endpoint.transport, signer, chain_id=endpoint.chain_id)
+        if store is not None:
+            store.bind(endpoint.chain_id, endpoint.genesis, kernel=deployment.kernel)
+        sender = Sender(endpoint.transport, signer, chain_id=endpoint.chain_id, store=store)
         session = Session(endpoint.transport, sender, decoder, genesis=endpoint.genesis)
         generation, version = generation_of(session, deployment.kernel)
         if deployment.token is None:
@@ -98,11 +105,13 @@ class ACTPClient(Verbs):
         private_key: str | bytes | None = None,
         *,
         rpc_url: str | None = None,
+        rpc_pool_urls: str | Sequence[str] | None = None,
         deployment: str = DEFAULT_NAME,
         signer: Signer | None = None,
         chain_id: int | None = None,
         accepted_arbiters: Collection[str] | Literal["any"] = (),
         highest_timeout_requester_bps: int = USUAL_TIMEOUT_BPS,
+        store: Store | str | None = None,
     ) -> ACTPClient:
         """A client for one account on a network, after checking chain, genesis, code and key. Sends nothing, except on
         Network.LOCAL: there the contracts deploy themselves, an account without ETH gets 100, and one without USDC that
@@ -110,17 +119,22 @@ class ACTPClient(Verbs):
 
         `network`: a Network or its name. `private_key`: 64 hex digits or 32 bytes; on LOCAL a fresh one if left out.
         `signer` signs instead, if given. `rpc_url`: else ETH_RPC_URL, else loopback for ANVIL and the public endpoint
-        for BASE_SEPOLIA. `deployment`: a name in the address book ("agirails-g1" for the live AGIRAILS contracts).
-        `chain_id`: if a node of one's own has another one than the network. `accepted_arbiters`: who may alone rule on
-        disputes of what this client works on as a provider (none, unless they are named; "any" for anybody);
-        `highest_timeout_requester_bps`: the highest share of the requester, in basis points, that it accepts for a
-        dispute on which nobody rules.
+        for BASE_SEPOLIA. `rpc_pool_urls`: several endpoints of the chain, used as one; else ACTP_RPC_POOL_URLS, which
+        counts before ETH_RPC_URL. `deployment`: a name in the address book ("agirails-g1" for the live AGIRAILS
+        contracts). `chain_id`: if a node of one's own has another one than the network. `accepted_arbiters`: who may
+        alone rule on disputes of what this client works on as a provider (none, unless they are named; "any" for
+        anybody); `highest_timeout_requester_bps`: the highest share of the requester, in basis points, that it accepts
+        for a dispute on which nobody rules. `store`: a database (or its URL) in which every eth transaction is written
+        down before it is sent; else ACTP_STORE_URL, and without that (on LOCAL always, whose chain ends with the
+        process) memory.
 
         Raises ConfigError (also WrongChain, NoCode, ArtifactMismatch), InvalidInput, RpcUnavailable.
         """
         chosen = Network.parse(network)
         account = _signer(chosen, private_key, signer)
-        endpoint = open_network(chosen, rpc_url=rpc_url, deployment=deployment, chain_id=chain_id)
+        endpoint = open_network(
+            chosen, rpc_url=rpc_url, rpc_pool_urls=rpc_pool_urls, deployment=deployment, chain_id=chain_id
+        )
         if endpoint.chain is not None:
             welcome(endpoint, account.address)
         return cls(
@@ -128,6 +142,7 @@ class ACTPClient(Verbs):
             account,
             accepted_arbiters=accepted_arbiters,
             highest_timeout_requester_bps=highest_timeout_requester_bps,
+            store=_store(chosen, store),
         )
 
     def __repr__(self) -> str:
@@ -179,6 +194,15 @@ class ACTPClient(Verbs):
     def release_escrow(self, transaction_id: str) -> TxResult:
         """Pays the provider of a delivered transaction; the same as `kernel.settle`."""
         return self.kernel.settle(transaction_id)
+
+
+def _store(network: Network, given: Store | str | None) -> Store | None:
+    if isinstance(given, str):
+        return open_store(given)
+    named = os.environ.get(STORE_VARIABLE)
+    if given is not None or not named or network is Network.LOCAL:
+        return given
+    return open_store(named)
 
 
 def _signer(network: Network, private_key: str | bytes | None, signer: Signer | None) -> Signer:

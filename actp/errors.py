@@ -19,6 +19,7 @@
     |- UnknownTransaction     the kernel has no transaction of this id
     |- Reverted               a contract refused the call, with its decoded error
     |- StaleCursor            the events that a cursor stands for are no longer part of the chain (in actp.events)
+    |- FeeTooHigh             sending would cost more than the cap allows
     |- SendError              the node refused the eth transaction, which was therefore not sent
     `- OutcomeUnknown         the eth transaction may or may not have been mined: look before you send again
 
@@ -35,6 +36,7 @@ __all__ = [
     "ActpError",
     "ArtifactMismatch",
     "ConfigError",
+    "FeeTooHigh",
     "IdempotencyConflict",
     "InsufficientFunds",
     "InvalidInput",
@@ -342,3 +344,18 @@ class OutcomeUnknown(ActpError):
         )
         self.tx_hashes = tuple(tx_hashes)
         self.nonce = nonce
+
+
+class FeeTooHigh(ActpError):
+    """Sending would cost `asked` wei (per gas, or in all, as the message says), and the caller's cap is `cap`.
+
+    Nothing was sent. Fees move, so the same call may work later.
+    """
+
+    default_code = "fee_too_high"
+    default_outcome: Outcome = "not_sent"
+
+    def __init__(self, message: str, *, asked: int, cap: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint, retryable=True)
+        self.asked = asked
+        self.cap = cap

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from actp.binding import Session
 from actp.chain import dev_accounts
+from actp.config import rpc_pool_urls as configured_pool
 from actp.config import rpc_url as configured_url
 from actp.decoding import EventDecoder
 from actp.deploy import deploy_contracts
 from actp.deployments import DEFAULT_NAME, AddressBook, Deployment, code_at, elsewhere_hint, verify
 from actp.engine import Sender
 from actp.errors import ConfigError, NoCode
-from actp.rpc import HttpTransport, Transport, genesis_hash, require_chain
+from actp.pool import Pool
+from actp.rpc import LIVE_GENESIS, HttpTransport, Transport, genesis_hash, require_chain
 from actp.signers import LocalSigner
 from actp.token import Token
 from actp.types import Network
@@ -23,7 +26,16 @@ from actp.units import shown, usdc
 if TYPE_CHECKING:
     from actp.chain import EmbeddedChain
 
-__all__ = ["LOCAL_GIFT_ETH", "LOCAL_GIFT_USDC", "Endpoint", "connect", "connect_local", "open_network", "welcome"]
+__all__ = [
+    "LOCAL_GIFT_ETH",
+    "LOCAL_GIFT_USDC",
+    "Endpoint",
+    "connect",
+    "connect_local",
+    "open_network",
+    "transport_for",
+    "welcome",
+]
 
 LOCAL_GIFT_ETH = 100 * 10**18
 """Wei that an account without any gets on Network.LOCAL."""
@@ -55,24 +67,47 @@ def open_network(
     network: Network | str,
     *,
     rpc_url: str | None = None,
+    rpc_pool_urls: str | Sequence[str] | None = None,
     deployment: str = DEFAULT_NAME,
     chain_id: int | None = None,
 ) -> Endpoint:
-    """Finds the node and the deployment of this name. `rpc_url` and `chain_id` replace what the network usually has.
+    """Finds the node and the deployment of this name. `rpc_url`, `rpc_pool_urls` and `chain_id` replace what the
+    network usually has.
 
     Raises ConfigError, WrongChain, NoCode, ArtifactMismatch, RpcUnavailable.
     """
     chosen = Network.parse(network)
     if chosen is not Network.LOCAL:
-        setting = configured_url(chosen, rpc_url)
-        transport = HttpTransport(setting.url, origin=setting.origin)
+        transport = transport_for(chosen, rpc_url=rpc_url, rpc_pool_urls=rpc_pool_urls, chain_id=chain_id)
         return connect(transport, chosen.chain_id if chain_id is None else chain_id, deployment, network=chosen)
-    if rpc_url is not None or chain_id is not None:
+    if rpc_url is not None or rpc_pool_urls is not None or chain_id is not None:
         raise ConfigError(
             "Network.LOCAL is a chain inside this process and takes no RPC URL and no chain id.",
             hint="Use Network.ANVIL for a node on this machine, such as the one that `actp chain` serves.",
         )
     return connect_local(deployment)
+
+
+def transport_for(
+    network: Network,
+    *,
+    rpc_url: str | None = None,
+    rpc_pool_urls: str | Sequence[str] | None = None,
+    chain_id: int | None = None,
+) -> HttpTransport | Pool:
+    """The node of a network, or the pool of its nodes: what is given, else ACTP_RPC_POOL_URLS, else ETH_RPC_URL, else
+    the network's own. Asks nobody. Raises ConfigError.
+    """
+    if rpc_url is not None and rpc_pool_urls is not None:
+        raise ConfigError("Both rpc_url and rpc_pool_urls were given.", hint="Give one of them.")
+    urls = () if rpc_url else configured_pool(rpc_pool_urls)
+    if not urls:
+        setting = configured_url(network, rpc_url)
+        return HttpTransport(setting.url, origin=setting.origin)
+    chain = network.chain_id if chain_id is None else chain_id
+    # A live chain is known by its first block; of a development chain the endpoints only have to agree.
+    genesis = LIVE_GENESIS.get(chain) if network.live else None
+    return Pool([HttpTransport(one.url, origin=one.origin) for one in urls], chain_id=chain, genesis=genesis)
 
 
 def connect(

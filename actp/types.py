@@ -135,7 +135,11 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A mined eth transaction. `succeeded` is its status, prices are in wei."""
+    """A mined eth transaction. `succeeded` is its status, prices are in wei.
+
+    `l1_fee` and `operator_fee` are what OP-stack chains took on top of `gas_used * effective_gas_price`. None means
+    that the node did not tell: 0 on a chain that has no such fees, and unknown on one that has.
+    """
 
     tx_hash: str
     succeeded: bool
@@ -147,3 +151,5 @@ class Receipt:
     gas_used: int
     effective_gas_price: int
     logs: tuple[Log, ...]
+    l1_fee: int | None = None
+    operator_fee: int | None = None

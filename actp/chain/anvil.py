@@ -87,9 +87,16 @@ class AnvilProcess:
 
     def request(self, method: str, params: Sequence[Any] = ()) -> Any:
         """The result of a JSON-RPC call; raises RpcError for an error answer, RpcUnavailable for none."""
+        return self._running_node().request(method, list(params))
+
+    def batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+        """See `actp.rpc.Transport`."""
+        return self._running_node().batch(calls)
+
+    def _running_node(self) -> HttpTransport:
         if self._transport is None:
             raise RpcUnavailable(f"{self.label} is not running.", retryable=False)
-        return self._transport.request(method, list(params))
+        return self._transport
 
     def start(self) -> None:
         """Starts anvil and returns once it answers with the right chain id."""

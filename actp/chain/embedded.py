@@ -10,7 +10,7 @@ from typing import Any
 from actp.chain.dev import DevAccount, dev_accounts
 from actp.chain.node import Node
 from actp.chain.rpc import dispatch
-from actp.errors import InvalidInput
+from actp.errors import InvalidInput, RpcError
 
 __all__ = ["EmbeddedChain"]
 
@@ -47,6 +47,18 @@ class EmbeddedChain:
         """The result of a JSON-RPC call in a node's format; raises RpcError with a node's code, text and data."""
         with self._lock:
             return dispatch(self._node, method, params)
+
+    def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """The results of several calls, in their order; for a call that fails its RpcError, as a value. Other threads
+        may come in between.
+        """
+        return [self._answer(method, params) for method, params in calls]
+
+    def _answer(self, method: str, params: Sequence[Any]) -> Any:
+        try:
+            return self.request(method, params)
+        except RpcError as error:
+            return error
 
     def now(self) -> int:
         """The timestamp that the next block will carry, in seconds since 1970."""

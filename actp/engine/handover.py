@@ -1,4 +1,4 @@
-"""Handing over one call: sign it with the account's next nonce, and broadcast until it is taken or certainly refused.
+"""Signing calls with a lane's next nonces, storing the bytes, giving them to the node, and judging its answers.
 
 A nonce that bytes were broadcast with is left in two cases only: every byte of it was refused in words that prove that
 it was not taken, or somebody else's eth transaction is mined with it. In all other cases the call counts as handed
@@ -7,121 +7,147 @@ over, and waiting finds out.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
-from actp.engine import fees, lookup, receipts
-from actp.engine.broadcast import broadcast, mined_count, nudge
+from actp.engine import crash
+from actp.engine.crash import CrashPoint
+from actp.engine.exchange import broadcast, broadcast_all, mined_count
 from actp.engine.fees import Fees
-from actp.engine.lanes import Lane, Submission
+from actp.engine.gates import Hold, Paused
+from actp.engine.intents import Submission
+from actp.engine.lane import Lane
+from actp.engine.lookup import used_by_another
+from actp.engine.pricing import Call, Pricing
 from actp.engine.replies import Reply
+from actp.engine.store.schema import AttemptState
 from actp.errors import ActpError, RpcError, RpcUnavailable, SendError
-from actp.rpc import Transport
 from actp.signers import Signer
 from actp.types import EthTransaction
 from actp.units import keccak
 
-__all__ = ["BeforeBroadcast", "Call", "Handover"]
+__all__ = ["BeforeBroadcast", "Handover", "Judged", "Next", "nudge"]
 
 BeforeBroadcast = Callable[[Submission], None]
-"""Called with the signed bytes before a node sees them: the place to make them durable. It is called again when a node
-finds the bytes too cheap and others are signed: any of `Submission.hashes` may then be the one that is mined. If the
-nonce went to somebody else it is called with the next nonce, and what it got before will never be mined."""
+"""Called with the signed bytes before they are stored and a node sees them. It is called again when a node finds the
+bytes too cheap and others are signed: any of `Submission.hashes` may then be the one that is mined. If the nonce went
+to somebody else it is called with the next nonce, and what it got before will never be mined."""
 
-_FIRST_PAUSE = 0.01
-_LONGEST_PAUSE = 0.5
 _MOST_SIGNATURES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What is to be signed, apart from its nonce. `value` is in wei, `to` is None to create a contract."""
+class Next(Enum):
+    """What to do after a broadcast."""
 
-    to: str | None
-    data: bytes
-    value: int
-    gas: int
-    fees: Fees
+    WAIT = auto()
+    """A node has the bytes, or may have them: only the chain tells what becomes of them."""
+    AGAIN = auto()
+    """The same bytes (or the higher ones that `Judged` holds) are to be broadcast again after a pause."""
+    REFUSED = auto()
+    """None of these bytes was taken, and the nonce may be given to another call."""
+    OVERTAKEN = auto()
+    """Somebody else's eth transaction is mined with this nonce: this call needs another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is next for a submission, and the answer that it follows from."""
+
+    next: Next
+    submission: Submission
+    reply: Reply
+    answer: str
 
 
 class Handover:
-    """One call of one signer, within its lane's turn. `timeout` is how many seconds a node may say "later"."""
+    """Signs for one lane. Needs the lane's turn."""
 
     def __init__(
         self,
-        transport: Transport,
         signer: Signer,
         lane: Lane,
+        pricing: Pricing,
         *,
-        chain_id: int,
-        timeout: float,
-        before_broadcast: BeforeBroadcast | None,
+        hold: Hold | None = None,
+        before_broadcast: BeforeBroadcast | None = None,
     ) -> None:
-        self._transport = transport
         self._signer = signer
         self._lane = lane
-        self._chain_id = chain_id
-        self._until = time.monotonic() + timeout
+        self._pricing = pricing
+        self._transport = pricing.transport
+        self._hold = hold
         self._before_broadcast = before_broadcast
 
-    def run(self, call: Call) -> Submission:
-        """The bytes that were taken, or may have been. Raises SendError, InsufficientFunds with nothing sent."""
-        used = 0
-        while True:
-            nonce = self._lane.next_nonce(max(self._mined(), used))
-            submission = self._hand_over(call, nonce)
-            if submission is not None:
-                return submission
-            used = nonce + 1
+    def sign(self, calls: Sequence[Call]) -> list[Submission]:
+        """Signs calls with the lowest free nonces, and stores nonces and bytes in one commit. Nothing is sent.
 
-    def _hand_over(self, call: Call, nonce: int) -> Submission | None:
-        """Hands the call over with this nonce; None if somebody else's eth transaction has certainly used it."""
-        submission = self._sign(call, nonce)
-        pause = _FIRST_PAUSE
-        while True:
-            reply, answer = self._broadcast_until(submission)
-            if reply in (Reply.ACCEPTED, Reply.UNKNOWN):
-                return submission
-            if reply is Reply.NONCE_USED:
-                if not self._used_by_another(submission):
-                    return submission
-                self._lane.withdrawn(submission)
-                if self._is_late():
-                    raise self._refusal(reply, answer)
-                return None
-            if reply is Reply.UNDERPRICED:
-                higher = self._bid_again(call, submission)
-                if higher is None:
-                    return submission
-                submission = higher
-            elif reply not in (Reply.NONCE_WAITING, Reply.NONCE_AHEAD) or self._is_late():
-                if submission.earlier:
-                    return submission
-                self._lane.withdrawn(submission)
-                if reply is Reply.NO_FUNDS:
-                    self._require_ether(call)
-                raise self._refusal(reply, answer)
+        Raises StoreError, LeaseLost, Paused, SendError.
+        """
+        crash.point(CrashPoint.BEFORE_SIGN)
+        nonces = self._lane.free_nonces(len(calls))
+        signed = [self._sign(call, nonce, ()) for call, nonce in zip(calls, nonces, strict=True)]
+        self._store(signed, again=False)
+        return signed
+
+    def give(self, signed: Sequence[Submission]) -> list[tuple[Reply, str]]:
+        """Broadcasts what is stored; the node's answers, in order."""
+        crash.point(CrashPoint.BEFORE_BROADCAST)
+        answers = broadcast_all(self._transport, signed)
+        crash.point(CrashPoint.AFTER_BROADCAST)
+        return answers
+
+    def judge(self, call: Call, submission: Submission, reply: Reply, answer: str, *, late: bool) -> Judged:
+        """Does what an answer asks for: notes, withdraws or signs again. `late`: there is no time for another try."""
+
+        def judged(what: Next, newer: Submission | None = None) -> Judged:
+            return Judged(what, newer or submission, reply, answer)
+
+        if reply in (Reply.ACCEPTED, Reply.UNKNOWN):
+            state = AttemptState.ACCEPTED if reply is Reply.ACCEPTED else AttemptState.HANDED
+            self._lane.noted([submission], state)
+            return judged(Next.WAIT)
+        if reply is Reply.NONCE_USED:
+            self._lane.recount = True
+            theirs = used_by_another(self._transport, submission.sender, submission.nonce, submission.hashes)
+            if theirs:
+                self._lane.counted(max(self._lane.mined, submission.nonce + 1))
+                return judged(Next.OVERTAKEN)
+            return judged(Next.WAIT if late or theirs is False else Next.AGAIN)
+        if reply is Reply.UNDERPRICED:
+            higher = None if late else self.bid_again(call, submission)
+            return judged(Next.WAIT) if higher is None else judged(Next.AGAIN, higher)
+        if reply in (Reply.NONCE_WAITING, Reply.NONCE_AHEAD, Reply.RATE_LIMITED, Reply.NOT_DELIVERED) and not late:
             if reply is Reply.NONCE_AHEAD:
-                nudge(self._transport, self._lane, submission)
-            time.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+                self._lane.recount = True
+                nudge(self._pricing, self._lane, submission)
+            return judged(Next.AGAIN)
+        # What was refused now may have been taken under an earlier signature.
+        return judged(Next.WAIT if submission.earlier else Next.REFUSED)
 
-    def _mined(self) -> int:
-        """The account's count of mined eth transactions, also from a node that lags behind what was seen before."""
-        count = mined_count(self._transport, self._signer.address)
-        last = self._lane.last_mined()
-        if last is None or count > last[0]:
-            return count
-        if receipts.fetch(self._transport, last[1]) is not None:
-            return last[0] + 1
-        # Development chains are set back on purpose, and their count is right.
-        return count
+    def bid_again(self, call: Call, refused: Submission) -> Submission | None:
+        """The call signed again with higher fees, and stored; None when it must rest with what was signed.
 
-    def _sign(self, call: Call, nonce: int, earlier: tuple[Submission, ...] = ()) -> Submission:
+        Nothing here may end the send: the bytes that were refused may be with another node.
+        """
+        if len(refused.hashes) >= _MOST_SIGNATURES:
+            return None
+        offered = Fees(refused.fields.max_fee_per_gas, refused.fields.max_priority_fee_per_gas, call.fees.base_fee)
+        try:
+            signed = self._sign(self._pricing.raised(call, offered), refused.nonce, (*refused.earlier, refused))
+        except ActpError:
+            return None
+        crash.point(CrashPoint.BEFORE_REPLACE)
+        try:
+            self._store([signed], again=True)
+        except Paused:
+            return None
+        return signed
+
+    def _sign(self, call: Call, nonce: int, earlier: tuple[Submission, ...]) -> Submission:
         fields = EthTransaction(
-            chain_id=self._chain_id,
+            chain_id=self._lane.chain_id,
             nonce=nonce,
             to=call.to,
             value=call.value,
@@ -133,75 +159,44 @@ class Handover:
         while True:
             raw = self._signer.sign_transaction(fields)
             tx_hash = "0x" + keccak(raw).hex()
-            if not self._lane.seen(tx_hash):
+            if nonce >= self._lane.unsigned_from or not self._lane.seen(tx_hash):
                 break
             # The same call with the same nonce, which a node that lags behind reported as free: with the same hash
             # the receipt of the earlier payment would pass for this one's.
             fields = replace(fields, max_fee_per_gas=fields.max_fee_per_gas + 1)
-        submission = Submission(self._signer.address, nonce, tx_hash, fields, raw, self._lane.genesis, earlier)
+        return Submission(self._lane.address, nonce, tx_hash, fields, raw, self._lane.genesis, earlier, call.intent_id)
+
+    def _store(self, signed: Sequence[Submission], *, again: bool) -> None:
+        if not again:
+            crash.point(CrashPoint.AFTER_SIGN)
         if self._before_broadcast is not None:
-            self._before_broadcast(submission)
-        self._lane.opened(submission)
-        return submission
+            for one in signed:
+                self._before_broadcast(one)
+        self._lane.store_signed(signed, hold=self._hold, again=again)
 
-    def _bid_again(self, call: Call, refused: Submission) -> Submission | None:
-        """The call signed again with higher fees; None when it must rest with what was signed.
-
-        Nothing here may end the send: the bytes that were refused may be with another node.
-        """
-        if len(refused.hashes) >= _MOST_SIGNATURES or self._is_late():
-            return None
-        refused_fees = replace(
-            call.fees, max_fee=refused.fields.max_fee_per_gas, tip=refused.fields.max_priority_fee_per_gas
-        )
-        try:
-            higher = replace(call, fees=fees.raised(call.fees, refused_fees, fees.suggest(self._transport)))
-            self._require_ether(higher)
-        except ActpError:
-            return None
-        return self._sign(higher, refused.nonce, (*refused.earlier, refused))
-
-    def _broadcast_until(self, submission: Submission) -> tuple[Reply, str]:
-        """Broadcasts; a node that only says "later", or cannot be reached, gets the same bytes again."""
-        pause = _FIRST_PAUSE
-        while True:
-            reply, answer = broadcast(self._transport, submission)
-            if reply not in (Reply.RATE_LIMITED, Reply.NOT_DELIVERED) or self._is_late():
-                return reply, answer
-            time.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-
-    def _used_by_another(self, submission: Submission) -> bool:
-        """Whether the nonce was certainly used by other bytes, so that none of these can ever be mined.
-
-        The first question is for our own hashes, because "nonce too low" after a lost reply usually means success.
-        """
-        while True:
-            with suppress(RpcError, RpcUnavailable):  # no answer is no proof: ask again, and assume the worst at last
-                if any(lookup.is_known(self._transport, tx_hash) for tx_hash in submission.hashes):
-                    return False
-                user = lookup.who_used(self._transport, submission.sender, submission.nonce)
-                if user is not None:
-                    return user not in submission.hashes
-            if self._is_late():
-                return False
-            time.sleep(_LONGEST_PAUSE)
-
-    def _require_ether(self, call: Call) -> None:
-        fees.require_ether(self._transport, self._signer.address, call.value + call.fees.most_for(call.gas))
-
-    def _is_late(self) -> bool:
-        return time.monotonic() >= self._until
-
-    def _refusal(self, reply: Reply, answer: str) -> SendError:
-        if reply in (Reply.NONCE_USED, Reply.NONCE_WAITING):
+    def refusal(self, judged: Judged) -> SendError:
+        """The error for a call that was not sent."""
+        if judged.reply in (Reply.NONCE_USED, Reply.NONCE_WAITING):
             return SendError(
-                f"Somebody else sends with the key of {self._signer.address}: {answer}",
-                hint="Nothing was sent. Use one process per key, or wait until the other one is done.",
+                f"Somebody else sends with the key of {self._lane.address}: {judged.answer}",
+                hint="Nothing was sent. Let all who use this key share one store, or wait until the other is done.",
                 retryable=True,
             )
-        retryable = reply in (Reply.RATE_LIMITED, Reply.NOT_DELIVERED, Reply.NONCE_AHEAD)
+        retryable = judged.reply in (Reply.RATE_LIMITED, Reply.NOT_DELIVERED, Reply.NONCE_AHEAD)
         hint = "Nothing was sent: try again later." if retryable else "Nothing was sent."
         return SendError(
-            f"The node {self._transport.label} refused the eth transaction: {answer}", hint=hint, retryable=retryable
+            f"The node {self._transport.label} refused the eth transaction: {judged.answer}",
+            hint=hint,
+            retryable=retryable,
         )
+
+
+def nudge(pricing: Pricing, lane: Lane, waiting: Submission) -> None:
+    """Broadcasts what `waiting` waits for, as the node may have lost it: the lowest nonce that is not mined.
+
+    One is enough: when it is mined the next one is the lowest. The answer decides nothing; receipts do.
+    """
+    with suppress(RpcError, RpcUnavailable):
+        lowest = lane.lowest(mined_count(pricing.transport, waiting.sender))
+        if lowest is not None and lowest.nonce < waiting.nonce:
+            broadcast(pricing.transport, lowest.raw)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+
+from actp.errors import RpcError, RpcUnavailable
 from actp.rpc import Transport
 
-__all__ = ["is_known", "who_used"]
+__all__ = ["is_known", "used_by_another", "who_used"]
 
 _BLOCKS_BACK = 64
 """How far back to look: nodes that keep no archive still have the state of this many blocks."""
@@ -13,6 +17,21 @@ _BLOCKS_BACK = 64
 def is_known(transport: Transport, tx_hash: str) -> bool:
     """Whether the node has this eth transaction, mined or waiting."""
     return transport.request("eth_getTransactionByHash", [tx_hash]) is not None
+
+
+def used_by_another(transport: Transport, address: str, nonce: int, ours: Sequence[str]) -> bool | None:
+    """Whether a nonce was certainly used by other bytes than `ours`, so that none of these can ever be mined.
+
+    None while that cannot be told. The first question is for our own hashes, because "nonce too low" after a lost
+    reply usually means success.
+    """
+    with suppress(RpcError, RpcUnavailable):  # no answer is no proof
+        if any(is_known(transport, tx_hash) for tx_hash in ours):
+            return False
+        user = who_used(transport, address, nonce)
+        if user is not None:
+            return user not in ours
+    return None
 
 
 def who_used(transport: Transport, address: str, nonce: int) -> str | None:

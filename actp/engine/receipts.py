@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from actp import reverts
-from actp.engine.lanes import Submission
+from actp.engine.intents import Submission
 from actp.errors import Reverted, RpcError, RpcUnavailable
 from actp.rpc import Transport
 from actp.types import Log, Receipt
@@ -33,7 +33,39 @@ def parse(answer: dict[str, Any]) -> Receipt:
         gas_used=int(answer["gasUsed"], 16),
         effective_gas_price=int(answer["effectiveGasPrice"], 16),
         logs=tuple(parse_log(entry) for entry in answer["logs"]),
+        l1_fee=_number(answer.get("l1Fee")),
+        operator_fee=_operator_fee(answer),
     )
+
+
+def _number(value: Any) -> int | None:
+    """A number that nodes send as 0x hex and libraries turn into an int; None where it is absent or neither."""
+    if isinstance(value, str):
+        try:
+            return int(value, 16)
+        except ValueError:
+            return None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _operator_fee(answer: dict[str, Any]) -> int | None:
+    """What the operator of an OP-stack chain took, from the parameters in the receipt; None where they do not tell.
+
+    Nodes leave both parameters out when both are zero (Isthmus execution engine, "Receipts"), and only then.
+    """
+    if _number(answer.get("l1Fee")) is None:
+        return None
+    if answer.get("operatorFeeScalar") is None and answer.get("operatorFeeConstant") is None:
+        return 0
+    scalar, constant = _number(answer.get("operatorFeeScalar")), _number(answer.get("operatorFeeConstant"))
+    if scalar is None or constant is None:
+        return None
+    if scalar == 0:
+        return constant
+    # Jovian multiplies by 100 where Isthmus divided by a million; only Jovian's receipts carry a footprint.
+    if _number(answer.get("daFootprintGasScalar")) is None:
+        return None
+    return int(answer["gasUsed"], 16) * scalar * 100 + constant
 
 
 def _address(value: str | None) -> str | None:

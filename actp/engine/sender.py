@@ -1,36 +1,54 @@
-"""Sends eth transactions of one account. Any number of threads may share a sender.
+"""Sends eth transactions of one account. Any number of threads may share a sender, and any number of processes a store.
 
-Submitting has two halves. `_prepare` reads: it estimates, chooses fees and checks the balance, and whatever it refuses
-was not sent. `Handover` then holds the account's lane while it signs and broadcasts one nonce.
+Submitting has two halves. What is refused while the call is simulated and priced leaves no trace. Then it is a row of
+the outbox, and the lane is held while one nonce is signed, stored and handed over.
 """
 
 from __future__ import annotations
 
-from actp import reverts
-from actp.engine import fees, receipts
+import secrets
+import time
+from contextlib import suppress
+
+from actp.engine import crash, fees, receipts
+from actp.engine.broadcasting import Broadcasting
 from actp.engine.connection import Connection
-from actp.engine.fees import Fees
-from actp.engine.handover import BeforeBroadcast, Call, Handover
-from actp.engine.lanes import Submission, lane_for
-from actp.engine.replies import Reply, classify
-from actp.engine.waiting import await_receipt
-from actp.errors import InsufficientFunds, RpcError, RpcUnavailable, SendError
+from actp.engine.counting import count_mined
+from actp.engine.crash import CrashPoint
+from actp.engine.fees import FeePolicy, Fees
+from actp.engine.following import Following
+from actp.engine.gates import Decision, Gate, Hold, Stopped
+from actp.engine.handover import BeforeBroadcast, Handover
+from actp.engine.intents import Intent, Job, Submission
+from actp.engine.lane import Lane
+from actp.engine.lease import LeaseBusy
+from actp.engine.policy import Policy
+from actp.engine.pricing import Call, Pricing
+from actp.engine.sending import hand_over
+from actp.engine.store import Store, StoreError, outbox
+from actp.engine.store.schema import IntentStatus
+from actp.engine.waiting import Waiting
+from actp.errors import RpcError, RpcUnavailable, SendError
 from actp.rpc import Transport
 from actp.signers import Signer
 from actp.types import Receipt
 
 __all__ = ["BeforeBroadcast", "Sender"]
 
-_TRANSFER_GAS = 21_000
-_MAX_GAS = 2**24
-"""No eth transaction may carry more gas (EIP-7825)."""
+_SENT = (IntentStatus.OPEN, IntentStatus.MINED, IntentStatus.FAILED)
+_LEASE_PATIENCE = 0.5
+_DELEGATE_FOR = 2.0
+_POLL = 0.02
 
 
 class Sender:
     """Sends for one signer over one transport. Cheap to make; senders of one account share their nonces.
 
-    `timeout` is how many seconds to wait for a receipt, and for the sends of other threads to be handed over first.
-    `handover_timeout` is how many seconds a node may ask for patience before it takes the bytes.
+    `timeout` is how many seconds to wait for a receipt, and for the sends of others to be handed over first.
+    `handover_timeout` is how many seconds a node may ask for patience before it takes the bytes. `fee_policy` caps what
+    is paid; without one, ACTP_MAX_FEE_PER_GAS_GWEI and ACTP_MAX_TX_COST_ETH do (ConfigError if they make no sense).
+    `store` remembers what was signed, also for other processes; without one a store in memory does, until this process
+    ends. `gate` is asked before a call is signed, `hold` in the commit that stores its bytes.
     """
 
     def __init__(
@@ -41,13 +59,25 @@ class Sender:
         chain_id: int,
         timeout: float = 120.0,
         handover_timeout: float = 15.0,
+        fee_policy: FeePolicy | None = None,
+        store: Store | None = None,
+        gate: Gate | None = None,
+        hold: Hold | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self.transport = transport
         self.signer = signer
         self.chain_id = chain_id
+        self.fee_policy = FeePolicy.from_environment() if fee_policy is None else fee_policy
         self._timeout = timeout
         self._handover_timeout = handover_timeout
-        self._connection = Connection(transport, chain_id, signer.address)
+        self._gate = gate
+        self._hold = hold
+        self._policy = policy or Policy()
+        self._connection = Connection(transport, chain_id, signer.address, store)
+        # Development chains without a store of their own are set back and changed by hand: there nothing is remembered.
+        remember = 0.0 if store is None else self._policy.fees_for
+        self._pricing = Pricing(transport, signer.address, chain_id=chain_id, policy=self.fee_policy, remember=remember)
 
     @property
     def address(self) -> str:
@@ -65,9 +95,13 @@ class Sender:
         value: int = 0,
         gas: int | None = None,
         before_broadcast: BeforeBroadcast | None = None,
+        idempotency_key: str | None = None,
     ) -> Receipt:
         """Submits an eth transaction and waits until it is mined and has succeeded. See `submit` and `wait`."""
-        return self.wait(self.submit(to, data, value=value, gas=gas, before_broadcast=before_broadcast))
+        submission = self.submit(
+            to, data, value=value, gas=gas, before_broadcast=before_broadcast, idempotency_key=idempotency_key
+        )
+        return self.wait(submission)
 
     def submit(
         self,
@@ -77,25 +111,37 @@ class Sender:
         value: int = 0,
         gas: int | None = None,
         before_broadcast: BeforeBroadcast | None = None,
+        idempotency_key: str | None = None,
     ) -> Submission:
         """Signs an eth transaction and hands it to the node. `to` is None to create a contract, `value` is in wei.
 
-        Without `gas` the call is simulated first and 20 % are added to what it used. Raises, with nothing sent:
-        Reverted if the simulation fails, InsufficientFunds, WrongChain, RpcUnavailable, SendError. A hand-over without
-        a clear answer counts as submitted, and `wait` finds out; so does one that is interrupted (`find_open`).
+        Without `gas` the call is simulated first and 20 % are added to what it used. What was submitted with the same
+        `idempotency_key` before is not sent again: its submission is returned. A hand-over without a clear answer
+        counts as submitted, and `wait` finds out; so does one that is interrupted (`find_open`).
+
+        Raises, with nothing sent: Reverted if the simulation fails, InsufficientFunds, FeeTooHigh, WrongChain,
+        OtherChain, RpcUnavailable, SendError, StoreError, KeyConflict, Stopped (by the gate), Paused (by the hold).
         """
         try:
             lane = self._connection.lane()
-            prepared = self._prepare(to, data, value, gas)
-            with lane.turn(self._timeout):
-                return Handover(
-                    self.transport,
-                    self.signer,
-                    lane,
-                    chain_id=self.chain_id,
-                    timeout=self._handover_timeout,
-                    before_broadcast=before_broadcast,
-                ).run(prepared)
+            key = idempotency_key or secrets.token_hex(16)
+            intent = Intent(to, data, value, gas)
+            before = None if idempotency_key is None else self._earlier(lane, key, intent)
+            if before is not None:
+                return before
+            call = self._pricing.call_for(to, data, value, gas)
+            job = self._enqueue(lane, key, intent)
+            crash.point(CrashPoint.AFTER_ENQUEUE)
+            try:
+                if self._gate is not None:
+                    self._ask(self._gate, lane, job)
+                return self._see_to(lane, call, job, before_broadcast)
+            except BaseException:
+                # Whoever was told that nothing was sent must not find it sent later. Once it has a nonce, this changes
+                # nothing.
+                with suppress(StoreError):
+                    self._cancel(lane, job)
+                raise
         except (RpcError, RpcUnavailable) as error:
             # Only questions from before the first broadcast get here; from then on every answer is judged.
             error.outcome = "not_sent"
@@ -105,53 +151,133 @@ class Sender:
         """The receipt, once the eth transaction is mined and if it has succeeded.
 
         While it waits it broadcasts the same bytes again: nodes lose what they had accepted. All signatures of the call
-        are watched. Raises Reverted if it failed, OutcomeUnknown if it is not seen mined within `timeout` seconds.
+        are watched; what is stuck is signed again with higher fees. Raises Reverted if it failed, OutcomeUnknown if it
+        is not seen mined within `timeout` seconds.
         """
-        lane = lane_for(submission.genesis, self.chain_id, submission.sender)
-        submission = lane.find(submission.tx_hash) or submission
-        limit = self._timeout if timeout is None else timeout
-        receipt = await_receipt(self.transport, self._connection.lane, submission, limit)
-        lane.settled(submission, receipt.tx_hash)
+        waiting = Waiting(self._connection, self._pricing, submission, policy=self._policy, bump=self._bump)
+        receipt = waiting.run(self._timeout if timeout is None else timeout)
         if not receipt.succeeded:
-            raise receipts.reason_for(self.transport, submission, receipt)
+            raise receipts.reason_for(self.transport, waiting.submission, receipt)
         return receipt
 
     def find_open(self, tx_hash: str) -> Submission | None:
-        """What this process handed over under this hash and has not seen mined: `wait` may still bring it home."""
+        """What was handed over under this hash and has not been seen mined: `wait` may still bring it home."""
         return self._connection.lane().find(tx_hash)
 
     def estimate(self, to: str | None, data: bytes = b"", *, value: int = 0) -> int:
         """Gas limit for a call: what it used when simulated, and 20 % more. Raises Reverted, InsufficientFunds."""
-        call = {"from": self.address, "data": "0x" + data.hex(), **({"value": hex(value)} if value else {})}
-        if to is not None:
-            call["to"] = to
-        try:
-            used = int(self.transport.request("eth_estimateGas", [call]), 16)
-        except RpcError as error:
-            refusal = self._refused_estimate(error, value)
-            raise refusal from error
-        # State moves between estimate and block, and 63/64 of the gas must still be enough for inner calls.
-        return min(used + used // 5, max(used, _MAX_GAS))
+        return self._pricing.estimate(to, data, value)
 
     def fees(self) -> Fees:
-        """What a send would offer now, in wei per gas."""
-        return fees.suggest(self.transport)
+        """What a send would offer now, in wei per gas. Raises FeeTooHigh if that is above the cap."""
+        return fees.suggest(self.transport, self.fee_policy)
 
     def balance(self) -> int:
         """The account's ETH, in wei."""
         return fees.balance(self.transport, self.address)
 
-    def _prepare(self, to: str | None, data: bytes, value: int, gas: int | None) -> Call:
-        limit = self.estimate(to, data, value=value) if gas is None else gas
-        offered = self.fees()
-        fees.require_ether(self.transport, self.address, value + offered.most_for(limit))
-        return Call(to, data, value, limit, offered)
+    def _earlier(self, lane: Lane, key: str, intent: Intent) -> Submission | None:
+        """What was submitted under this key. Raises KeyConflict, SendError if it was not sent."""
+        with lane.store.read() as connection:
+            job = outbox.by_key(connection, lane.id, [key]).get(key)
+        if job is None:
+            return None
+        outbox.require_same(job, intent)
+        found = lane.submission(job.id)
+        if job.status in _SENT and found is not None:
+            return found
+        raise SendError(
+            f"The intent with the idempotency key {key!r} is {job.status.value} ({job.reason or 'no reason given'}).",
+            code=f"intent_{job.status.value}",
+            hint="See `actp outbox`, or use another key.",
+        )
 
-    def _refused_estimate(self, error: RpcError, value: int) -> Exception:
-        refused = reverts.from_error(error, outcome="not_sent")
-        if refused is not None:
-            return refused
-        if classify(error) is Reply.NO_FUNDS:
-            needs = value + self.fees().most_for(_TRANSFER_GAS)
-            return InsufficientFunds(self.address, asset="ETH", has=self.balance(), needs=needs)
-        return SendError(f"The node cannot simulate the call: {error.message}", retryable=error.retryable)
+    def _enqueue(self, lane: Lane, key: str, intent: Intent) -> Job:
+        now = lane.store.clock.time()
+        # Until then it is this thread's to send; a worker takes it only if this process died before.
+        mine_until = now + self._timeout + self._handover_timeout
+        with lane.store.write() as connection:
+            return outbox.enqueue(connection, lane.id, [(key, intent)], now=now, due_at=mine_until)[0]
+
+    def _ask(self, gate: Gate, lane: Lane, job: Job) -> None:
+        said = gate.decide(job)
+        if said.decision is Decision.ALLOW:
+            return
+        held = said.decision is Decision.HOLD
+        code, to = ("held", IntentStatus.HELD) if held else ("denied", IntentStatus.DEAD)
+        with lane.store.write() as connection:
+            now = lane.store.clock.time()
+            outbox.move(connection, [job.id], [IntentStatus.QUEUED], to, now, code=code, reason=said.reason)
+        hint = f"It waits as intent {job.id}, and a worker sends it after `actp outbox retry`." if held else ""
+        raise Stopped(f"The call is {code}: {said.reason}", code=code, hint=hint or "Nothing was sent.")
+
+    def _see_to(self, lane: Lane, call: Call, job: Job, before_broadcast: BeforeBroadcast | None) -> Submission:
+        """Hands the call over, or leaves that to the process that has the lease, whichever comes first."""
+        until = time.monotonic() + self._timeout
+        while True:
+            try:
+                return self._hand_over(lane, call, job, before_broadcast)
+            except LeaseBusy:
+                if before_broadcast is not None or time.monotonic() >= until:
+                    raise
+            delegated = self._delegate(lane, job, _DELEGATE_FOR)
+            if delegated is not None:
+                return delegated
+
+    def _delegate(self, lane: Lane, job: Job, seconds: float) -> Submission | None:
+        """What another process has signed for the job, None if it did nothing. Raises SendError if it gave up."""
+        with lane.store.write() as connection:
+            outbox.hasten(connection, job.id, lane.store.clock.time())
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            now = lane.job(job.id)
+            if now is not None and now.status in _SENT:
+                return lane.submission(job.id)
+            if now is not None and now.status is not IntentStatus.QUEUED:
+                raise SendError(
+                    f"Another process was asked to send it, and did not: {now.reason or now.status.value}",
+                    code=now.code or now.status.value,
+                    hint=f"Nothing was sent. See `actp outbox show {job.id}`.",
+                )
+            time.sleep(_POLL)
+        return None
+
+    def _hand_over(self, lane: Lane, call: Call, job: Job, before_broadcast: BeforeBroadcast | None) -> Submission:
+        # Only this process can call `before_broadcast`; else the one that has the lease may send it as well.
+        patience = self._timeout if before_broadcast is not None else _LEASE_PATIENCE
+        with lane.turn(self._timeout, lease_timeout=min(patience, self._timeout)):
+            if lane.fresh:
+                self._recover(lane)
+            count_mined(self.transport, lane)
+            handover = Handover(self.signer, lane, self._pricing, hold=self._hold, before_broadcast=before_broadcast)
+            return hand_over(handover, lane, self._pricing, call.of(job.id), timeout=self._handover_timeout)
+
+    def _recover(self, lane: Lane) -> None:
+        """What an earlier process signed is looked up and broadcast again first; what it only queued is for a worker,
+        which may have a gate.
+        """
+        if lane.store.durable:
+            broadcasting = Broadcasting(self._policy)
+            following = Following(self.transport, self._connection, lane, broadcasting, self._policy)
+            following.recover(Handover(self.signer, lane, self._pricing))
+        lane.fresh = False
+
+    def _cancel(self, lane: Lane, job: Job) -> None:
+        with lane.store.write() as connection:
+            outbox.move(connection, [job.id], [IntentStatus.QUEUED], IntentStatus.CANCELLED, lane.store.clock.time())
+
+    def _bump(self, stuck: Submission) -> Submission:
+        """Signs what is stuck again, with higher fees, if it is what all others of this account wait for."""
+        lane = self._connection.lane()
+        with suppress(SendError), lane.turn(1.0):
+            opened = lane.opened()
+            if opened and opened[0].intent_id == stuck.intent_id:
+                first = (*opened[0].earlier, opened[0])[0].fields
+                offered = Fees(first.max_fee_per_gas, first.max_priority_fee_per_gas, 0)
+                call = Call(first.to, first.data, first.value, first.gas, offered, stuck.intent_id)
+                handover = Handover(self.signer, lane, self._pricing, hold=None)
+                higher = handover.bid_again(call, opened[0])
+                if higher is not None:
+                    ((reply, answer),) = handover.give([higher])
+                    return handover.judge(call, higher, reply, answer, late=True).submission
+        return stuck

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,6 +48,13 @@ class BadLine:
         if method == "eth_sendRawTransaction":
             raise LineCut("The line broke.")
         return answer
+
+    def batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+        """See actp.rpc.Transport. Raises LineCut if there is a transaction among them."""
+        answers = self._chain.batch(calls)
+        if any(method == "eth_sendRawTransaction" for method, _ in calls):
+            raise LineCut("The line broke.")
+        return answers
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from actp import artifacts, deploy, deployments
 from actp.chain import EmbeddedChain
 from actp.deploy import DeploymentPlan, Economics, contract_address, deploy_contracts
 from actp.deployments import AddressBook
-from actp.engine import Sender, lanes
+from actp.engine import Sender
+from actp.engine.store import database
 from actp.errors import (
     ArtifactMismatch,
     ConfigError,
@@ -169,7 +170,7 @@ def test_a_run_that_broke_off_is_completed_without_deploying_twice(bench, monkey
         bench.deploy()
     bench.repair_connection()
     if not same_process:
-        monkeypatch.setattr(lanes, "_lanes", {})
+        monkeypatch.setattr(database, "_stores", {})
     deployment = bench.deploy()
     assert deployment.complete
     assert deployment.planned == {}
@@ -281,7 +282,7 @@ def test_a_plan_whose_nonce_went_elsewhere_is_dropped(bench, monkeypatch):
     with pytest.raises(OutcomeUnknown):
         bench.deploy()
     bench.repair_connection()
-    monkeypatch.setattr(lanes, "_lanes", {})
+    monkeypatch.setattr(database, "_stores", {})
     bench.chain.request("eth_sendTransaction", [{"from": bench.signer.address, "to": SOMEONE, "value": "0x1"}])
     deployment = bench.deploy()
     assert deployment.contracts["TestUSDC"].address == contract_address(bench.signer.address, 1)
@@ -302,9 +303,9 @@ def test_the_kernel_of_another_deployment_is_not_taken_for_ours(bench, monkeypat
     bench.node.once(SEND, die)
     with pytest.raises(Killed):
         bench.deploy(ours)
-    monkeypatch.setattr(lanes, "_lanes", {})
+    monkeypatch.setattr(database, "_stores", {})
     other = bench.deploy(theirs)
-    monkeypatch.setattr(lanes, "_lanes", {})
+    monkeypatch.setattr(database, "_stores", {})
     deployment = bench.deploy(ours)
     assert deployment.kernel != other.kernel
     call = {"to": deployment.kernel, "data": "0x" + KERNEL.call_data("platformFeeBps").hex()}
@@ -322,7 +323,7 @@ def test_bytes_that_nobody_knows_are_sent_again_and_not_replaced(bench, monkeypa
     bench.node.once(SEND, hold)
     with pytest.raises(Killed):
         bench.deploy()
-    monkeypatch.setattr(lanes, "_lanes", {})
+    monkeypatch.setattr(database, "_stores", {})
     deployment = bench.deploy()
     assert deployment.contracts["TestUSDC"].tx_hash == "0x" + keccak(bytes.fromhex(held[0][2:])).hex()
     assert bench.nonce() == 4
@@ -335,7 +336,7 @@ def test_nothing_is_sent_again_before_it_is_confirmed(bench, monkeypatch):
     bench.node.once(SEND, die)
     with pytest.raises(Killed):
         bench.deploy()
-    monkeypatch.setattr(lanes, "_lanes", {})
+    monkeypatch.setattr(database, "_stores", {})
     sent = bench.node.count(SEND)
     with pytest.raises(ConfigError, match="declined"):
         bench.deploy(confirm=lambda forecast: False)
@@ -358,7 +359,7 @@ def test_the_first_of_several_bytes_for_one_nonce_is_found(bench, monkeypatch):
     assert len(planned.signed) == 2
     bench.chain.mine()
     bench.chain.request("evm_setAutomine", [True])
-    monkeypatch.setattr(lanes, "_lanes", {})
+    monkeypatch.setattr(database, "_stores", {})
     deployment = bench.deploy()
     assert deployment.contracts["TestUSDC"].tx_hash == planned.tx_hashes[0]
     assert bench.nonce() == 4
@@ -374,7 +375,7 @@ def test_bytes_that_stay_unmined_are_an_unknown_outcome_that_names_them(bench, m
     bench.node.once(SEND, die)
     with pytest.raises(Killed):
         bench.deploy()
-    monkeypatch.setattr(lanes, "_lanes", {})
+    monkeypatch.setattr(database, "_stores", {})
     monkeypatch.setattr(deploy, "_MINING_SECONDS", 0.2)
     bench.node.always(SEND, too_cheap)
     with pytest.raises(OutcomeUnknown, match="less than block base fee") as caught:
@@ -394,7 +395,7 @@ def test_a_plan_for_a_nonce_that_a_snapshot_took_back_is_dropped(bench, monkeypa
     with pytest.raises(Killed):
         bench.deploy()
     bench.chain.revert(before)
-    monkeypatch.setattr(lanes, "_lanes", {})
+    monkeypatch.setattr(database, "_stores", {})
     assert bench.deploy().contracts["TestUSDC"].address == contract_address(bench.signer.address, 0)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from actp import artifacts
 from actp.engine import Sender
 from actp.rpc import Transport
+from actp.testing import answer, fail
 from tests.engine.faults import Handler
 
 TOKEN = artifacts.load("TestUSDC")
@@ -30,23 +30,14 @@ def mint(to: str, amount: int = 1_000_000) -> bytes:
 
 def raises(error: BaseException) -> Handler:
     """The node does nothing but fail."""
-
-    def handler(go_on: Callable[[], Any], params: list[Any]) -> Any:
-        raise error
-
-    return handler
+    return fail(error)
 
 
 def taken_but_raises(error: BaseException) -> Handler:
     """A node takes the request, and something on the way back fails."""
-
-    def handler(go_on: Callable[[], Any], params: list[Any]) -> Any:
-        go_on()
-        raise error
-
-    return handler
+    return fail(error, accepted=True)
 
 
 def answers(value: Any) -> Handler:
     """The node answers this without doing anything."""
-    return lambda go_on, params: value
+    return answer(value)

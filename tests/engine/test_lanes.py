@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from actp.engine import Sender
-from actp.engine.lanes import Lane
+from actp.engine.turns import Turns
 from actp.errors import OutcomeUnknown, SendError
 from actp.signers import LocalSigner
 from tests.engine.helpers import SEND, answers, balance_of, mint
@@ -15,26 +15,26 @@ THREADS = 20
 
 
 def test_turns_are_taken_in_the_order_of_asking():
-    lane = Lane("0x00")
+    turns = Turns()
     order = []
 
     def take(index):
-        with lane.turn(5):
+        with turns.turn(5):
             order.append(index)
 
-    with ThreadPoolExecutor(THREADS) as pool, lane.turn(1):
+    with ThreadPoolExecutor(THREADS) as pool, turns.turn(1):
         for index in range(THREADS):
             pool.submit(take, index)
-            while len(lane._queue) < index + 2:
+            while len(turns._queue) < index + 2:
                 time.sleep(0.001)
     assert order == list(range(THREADS))
 
 
 def test_who_gives_up_waiting_leaves_the_turn_to_the_next():
-    lane = Lane("0x00")
-    with lane.turn(1), pytest.raises(SendError, match="handed over"), lane.turn(0.01):
+    turns = Turns()
+    with turns.turn(1), pytest.raises(SendError, match="handed over"), turns.turn(0.01):
         pass
-    with lane.turn(0.01):
+    with turns.turn(0.01):
         pass
 
 

@@ -10,6 +10,7 @@ from actp.errors import (
     ActpError,
     ArtifactMismatch,
     ConfigError,
+    FeeTooHigh,
     IdempotencyConflict,
     InsufficientFunds,
     InvalidInput,
@@ -46,6 +47,7 @@ EXAMPLES = [
     PartialBatch(["0x01"], ["0x02"], SendError("Refused."), hint="Call again."),
     Reverted("AmountOutOfBounds", {"amount": 10, "minimum": 50_000}, raw="0x12345678", outcome="reverted"),
     SendError("Refused.", retryable=True),
+    FeeTooHigh("Too much.", asked=2, cap=1),
     OutcomeUnknown("Not seen.", tx_hashes=["0x01"], nonce=7),
 ]
 

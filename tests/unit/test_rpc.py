@@ -198,8 +198,8 @@ def test_a_gateways_error_about_a_send_is_no_refusal():
     sent = failure(lambda body: (503, answer), method="eth_sendRawTransaction")
     assert isinstance(sent, RpcUnavailable)
     assert sent.outcome == "unknown"
-    assert isinstance(failure(lambda body: (503, answer), method="eth_call"), rpc.RpcError)
-    assert isinstance(failure(lambda body: (400, answer), method="eth_sendRawTransaction"), rpc.RpcError)
+    assert isinstance(failure(lambda body: (503, answer), method="eth_call"), RpcError)
+    assert isinstance(failure(lambda body: (400, answer), method="eth_sendRawTransaction"), RpcError)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""JSON-RPC: one small protocol for every way to reach a node, and HTTP as the usual one.
+"""JSON-RPC over HTTP.
 
 Endpoint URLs carry keys, so no message, repr or traceback of this module shows more than scheme and host.
 """
@@ -11,61 +11,21 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import requests
 
-from actp.errors import ConfigError, Outcome, RpcError, RpcUnavailable, WrongChain
+from actp.errors import ConfigError, Outcome, RpcError, RpcUnavailable
+from actp.rpc.transport import RATE_LIMIT_CODES, TIMEOUT, TOO_LARGE, sends
 
-if TYPE_CHECKING:
-    from web3.providers.base import BaseProvider
-
-__all__ = [
-    "LIVE_GENESIS",
-    "HttpTransport",
-    "Transport",
-    "chain_id",
-    "genesis_hash",
-    "is_development_node",
-    "is_rate_limit",
-    "provider_for",
-    "quantity",
-    "redact_url",
-    "require_chain",
-    "wants_smaller_range",
-]
+__all__ = ["HttpTransport", "redact_url"]
 
 _HEX = re.compile("0x[0-9a-fA-F]*")
-_QUANTITY = re.compile("0x[0-9a-fA-F]{1,64}")
 _INTERNAL_ERROR = -32603
-# -32016 is what Base's public endpoint says, -32005 what others do; 429 is HTTP's own number, which some put there.
-_LIMIT_EXCEEDED = -32005
-_RATE_LIMIT_CODES = frozenset({-32016, _LIMIT_EXCEEDED, 429})
-_RATE_WORDS = re.compile(r"\brate|too many requests|request count|per (second|minute|day)|throttl|quota", re.IGNORECASE)
-_TIMEOUT, _TOO_LARGE = "timeout", "too_large"
 _TIMEOUT_STATUS = frozenset({408, 504, 524})
-
-_DEVELOPMENT_NODES = ("actp-chain/", "anvil/", "ethereumjs testrpc/", "ethereumtester/", "ganache/", "hardhatnetwork/")
-
-LIVE_GENESIS: Mapping[int, str] = {
-    8453: "0xf712aa9241cc24369b143cf6dce85f0902a9731e70d66818a3a5845b296c73dd",
-    84532: "0x0dcc9e089e30b90ddfc55be9a37dd15bc551aeee999d2e2b51414c54eaf934e4",
-}
-"""Hash of block 0 of Base and Base Sepolia by chain id, as Base's own node software pins it."""
-
-
-class Transport(Protocol):
-    """A way to a node. Must be safe to use from several threads."""
-
-    @property
-    def label(self) -> str:
-        """What to call the node in messages: never a secret."""
-
-    def request(self, method: str, params: list[Any]) -> Any:
-        """The JSON-RPC result. Raises RpcError when the node answers with an error, RpcUnavailable when it does not."""
 
 
 def redact_url(url: str) -> str:
@@ -79,75 +39,6 @@ def redact_url(url: str) -> str:
         return "<unreadable URL>"
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}{f':{port}' if port else ''}"
-
-
-def is_rate_limit(error: RpcError) -> bool:
-    """Whether the node only asks to come back later, and has not looked at the request."""
-    return error.rpc_code in _RATE_LIMIT_CODES
-
-
-def wants_smaller_range(error: RpcError | RpcUnavailable) -> bool:
-    """Whether a node that refused eth_getLogs may answer for fewer blocks."""
-    if isinstance(error, RpcUnavailable):
-        return error.code in (_TIMEOUT, _TOO_LARGE)
-    # -32005 is "limit exceeded", of requests or of results: only the words tell.
-    return not is_rate_limit(error) or (error.rpc_code == _LIMIT_EXCEEDED and not _RATE_WORDS.search(error.message))
-
-
-def chain_id(transport: Transport) -> int:
-    """The chain id that the node reports. Raises RpcError if that is no number."""
-    return quantity(transport, "eth_chainId", [])
-
-
-def quantity(transport: Transport, method: str, params: list[Any]) -> int:
-    """The number that a call returns as 0x hex. Raises RpcError if the node answers with anything else."""
-    answer = transport.request(method, params)
-    if isinstance(answer, str) and _QUANTITY.fullmatch(answer):
-        return int(answer, 16)
-    raise _nonsense(transport, method, "a number in 0x hex")
-
-
-def _nonsense(transport: Transport, method: str, wanted: str) -> RpcError:
-    # The answer is not shown: a gateway may quote the endpoint's key in it.
-    return RpcError(
-        _INTERNAL_ERROR,
-        f"The node {transport.label} answered {method} with something that is not {wanted}.",
-        hint="Check that the RPC URL is that of an Ethereum JSON-RPC endpoint.",
-    )
-
-
-def require_chain(transport: Transport, expected: int) -> None:
-    """Raises WrongChain unless the node serves chain `expected`."""
-    actual = chain_id(transport)
-    if actual != expected:
-        raise WrongChain(expected, actual, endpoint=transport.label)
-
-
-def is_development_node(transport: Transport) -> bool:
-    """Whether the node calls itself a tool that makes chains to try things out on, whatever their chain id."""
-    try:
-        name = transport.request("web3_clientVersion", [])
-    except RpcError:
-        return False
-    return isinstance(name, str) and name.lower().startswith(_DEVELOPMENT_NODES)
-
-
-def genesis_hash(transport: Transport, chain: int) -> str:
-    """Hash of block 0 of chain `chain`: tells apart chains that share an id, as two runs of anvil do."""
-    try:
-        block = transport.request("eth_getBlockByNumber", ["0x0", False])
-    except RpcError:
-        if chain not in LIVE_GENESIS:
-            raise
-        block = None
-    if isinstance(block, dict):
-        if not isinstance(block.get("hash"), str):
-            raise _nonsense(transport, "eth_getBlockByNumber", "a block with a hash")
-        return str(block["hash"])
-    if chain not in LIVE_GENESIS:
-        raise RpcUnavailable(f"The node {transport.label} does not serve block 0.", retryable=False)
-    # Public endpoints of live chains drop their oldest blocks; a development chain always has its first one.
-    return LIVE_GENESIS[chain]
 
 
 class _HidePaths(logging.Filter):
@@ -222,13 +113,42 @@ class HttpTransport:
     def request(self, method: str, params: list[Any]) -> Any:
         """See Transport."""
         body = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
-        result = self._result(self._post(body, sends=_sends(method)), method)
-        if isinstance(result, RpcError):
-            raise result
-        return result
+        return self._result(self._post(body, sending=sends(method)), method)
 
-    def _post(self, body: Any, *, sends: bool) -> Any:
-        answer = self._exchange(body, sends=sends)
+    def batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+        """See Transport: one HTTP request, however many calls. How many a node takes at once is up to the node."""
+        if not calls:
+            return []
+        bodies = [
+            {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params} for method, params in calls
+        ]
+        sending = any(sends(method) for method, _ in calls)
+        answer = self._post(bodies, sending=sending)
+        if isinstance(answer, dict) and answer.get("error") is not None:
+            # Refused as a whole: too many calls, or a rate limit.
+            return [self._error(answer["error"], method) for method, _ in calls]
+        found = {one["id"]: one for one in self._numbered(answer)}
+        if not any(body["id"] in found for body in bodies):
+            raise self._not_json_rpc(sending)
+        return [self._item(found.get(body["id"]), method) for body, (method, _) in zip(bodies, calls, strict=True)]
+
+    @staticmethod
+    def _numbered(answer: Any) -> list[dict[str, Any]]:
+        """The parts of a batch's answer that say what they answer; of two for one call the first counts."""
+        parts = answer if isinstance(answer, list) else []
+        return [one for one in reversed(parts) if isinstance(one, dict) and isinstance(one.get("id"), int)]
+
+    def _item(self, answer: dict[str, Any] | None, method: str) -> Any:
+        if answer is not None and answer.get("error") is not None:
+            return self._error(answer["error"], method)
+        if answer is None or "result" not in answer:
+            return RpcError(
+                _INTERNAL_ERROR, f"The node {self.label} left the call of {method} out of its answer.", retryable=True
+            )
+        return answer["result"]
+
+    def _post(self, body: Any, *, sending: bool) -> Any:
+        answer = self._exchange(body, sending=sending)
         if isinstance(answer, _Failure):
             # Raised here and not where it was caught: the causes, which a traceback shows, hold the URL.
             raise RpcUnavailable(
@@ -236,11 +156,11 @@ class HttpTransport:
                 code=answer.code,
                 hint=answer.hint,
                 retryable=answer.retryable,
-                outcome=answer.outcome if sends else "none",
+                outcome=answer.outcome if sending else "none",
             )
         return answer
 
-    def _exchange(self, body: Any, *, sends: bool) -> Any:
+    def _exchange(self, body: Any, *, sending: bool) -> Any:
         try:
             response = self._session().post(
                 self._url,
@@ -259,7 +179,7 @@ class HttpTransport:
                 return self._no_answer("no connection", "not_sent")
             return self._no_answer("the connection broke", "unknown")
         except requests.exceptions.Timeout:
-            return self._no_answer(f"no answer within {self._timeout:g} s", "unknown", _TIMEOUT)
+            return self._no_answer(f"no answer within {self._timeout:g} s", "unknown", TIMEOUT)
         except requests.exceptions.RequestException as error:
             return self._no_answer(type(error).__name__, "unknown")
         try:
@@ -267,7 +187,7 @@ class HttpTransport:
         except ValueError:
             answer = None
         # A gateway that fails behind its own answer may have handed the bytes on before: its words are no refusal.
-        gateway_failed = sends and response.status_code >= 500
+        gateway_failed = sending and response.status_code >= 500
         if isinstance(answer, (dict, list)) and (response.ok or (_is_json_rpc(answer) and not gateway_failed)):
             return answer
         return self._bad_status(response.status_code)
@@ -294,24 +214,24 @@ class HttpTransport:
                 "unknown", False, "Check that the URL is that of an Ethereum JSON-RPC endpoint.",
             )  # fmt: skip
         hint = "Check the key in the RPC URL." if status in (401, 403) else "Check the RPC URL."
-        code = _TIMEOUT if status in _TIMEOUT_STATUS else _TOO_LARGE if status == 413 else None
+        code = TIMEOUT if status in _TIMEOUT_STATUS else TOO_LARGE if status == 413 else None
         return _Failure(f"The node {self.label} answered HTTP {status}.", "unknown", status >= 500, hint, code)
 
-    def _not_json_rpc(self, method: str) -> RpcUnavailable:
+    def _not_json_rpc(self, sending: bool) -> RpcUnavailable:
         return RpcUnavailable(
             f"The node {self.label} answered with something that is not JSON-RPC.",
             retryable=False,
-            outcome="unknown" if _sends(method) else "none",
+            outcome="unknown" if sending else "none",
         )
 
     def _result(self, answer: Any, method: str) -> Any:
         if not isinstance(answer, dict):
-            raise self._not_json_rpc(method)
+            raise self._not_json_rpc(sends(method))
         error = answer.get("error")
         if error is not None:
-            return self._error(error, method)
+            raise self._error(error, method)
         if "result" not in answer:
-            raise self._not_json_rpc(method)
+            raise self._not_json_rpc(sends(method))
         return answer["result"]
 
     def _error(self, error: Any, method: str) -> RpcError:
@@ -321,7 +241,7 @@ class HttpTransport:
         number = code if isinstance(code, int) else -32000
         message = self._scrub(str(error.get("message", "no message")))
         data = self._scrub_all(error.get("data"))
-        return RpcError(number, message, data, retryable=number in _RATE_LIMIT_CODES)
+        return RpcError(number, message, data, retryable=number in RATE_LIMIT_CODES)
 
     def _scrub_all(self, data: Any) -> Any:
         if isinstance(data, dict):
@@ -354,37 +274,5 @@ def _path_of(url: str) -> str | None:
         return None
 
 
-def _sends(method: str) -> bool:
-    return method.startswith("eth_send")
-
-
 def _is_json_rpc(answer: Any) -> bool:
     return isinstance(answer, list) or "error" in answer or "result" in answer
-
-
-def provider_for(transport: Transport) -> BaseProvider:
-    """A web3 provider over any transport: `Web3(provider_for(transport))`.
-
-    The transport's RpcError and RpcUnavailable come through as they are, so one decoder serves web3's contract objects
-    and direct requests alike.
-    """
-    from web3.providers.base import BaseProvider as Base
-    from web3.types import RPCEndpoint, RPCResponse
-
-    class TransportProvider(Base):
-        def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-            return {"jsonrpc": "2.0", "id": 1, "result": transport.request(str(method), list(params))}
-
-        def is_connected(self, show_traceback: bool = False) -> bool:
-            try:
-                transport.request("web3_clientVersion", [])
-            except (RpcError, RpcUnavailable):
-                if show_traceback:
-                    raise
-                return False
-            return True
-
-        def __repr__(self) -> str:
-            return f"TransportProvider({transport.label!r})"
-
-    return TransportProvider()

@@ -1,0 +1,168 @@
+"""`actp outbox`: what is to be sent, what became of it, and what was given up."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from actp.config import STORE_VARIABLE
+from actp.errors import ConfigError, InvalidInput
+
+if TYPE_CHECKING:
+    from actp.engine.intents import Attempt, Job
+    from actp.engine.store import Store
+
+__all__ = ["HELP", "configure"]
+
+HELP = "look at the outbox of a store, and drive or cancel what is in it"
+
+_STATUSES = ("queued", "held", "open", "mined", "failed", "dead", "cancelled", "undone")
+
+
+def configure(noun: argparse.ArgumentParser) -> None:
+    """Adds the verbs."""
+    verbs = noun.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    listing = _verb(verbs, "list", "list the newest intents")
+    listing.add_argument("--status", action="append", choices=_STATUSES, default=[], help="only these; may be repeated")
+    listing.add_argument("--limit", type=_positive, default=50, help="how many at most (default: %(default)s)")
+    listing.set_defaults(run=_list)
+
+    showing = _verb(verbs, "show", "show one intent and all of its signatures")
+    showing.add_argument("id", type=_positive, help="the intent's number, as `list` shows it")
+    showing.set_defaults(run=_show)
+
+    retrying = _verb(verbs, "retry", "put dead or held intents back into the queue")
+    retrying.add_argument("ids", type=_positive, nargs="+", metavar="ID")
+    retrying.set_defaults(run=_retry)
+
+    cancelling = _verb(verbs, "cancel", "take back intents that nothing was signed for")
+    cancelling.add_argument("ids", type=_positive, nargs="+", metavar="ID")
+    cancelling.set_defaults(run=_cancel)
+
+
+def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.add_argument(
+        "--store", metavar="URL", help=f"sqlite:///path or postgresql://user@host/name (default: {STORE_VARIABLE})"
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a positive number")
+    return int(text)
+
+
+def _open(arguments: argparse.Namespace) -> Store:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    from actp.engine.store import open_store
+
+    url = arguments.store or os.environ.get(STORE_VARIABLE)
+    if not url:
+        raise ConfigError("No store was named.", hint=f"Give --store URL, or set {STORE_VARIABLE}.")
+    try:
+        named = make_url(url)
+    except ArgumentError:
+        return open_store(url)  # which says what is wrong with it
+    file = named.database
+    if named.get_backend_name() == "sqlite" and (not file or file == ":memory:" or not os.path.exists(file)):  # noqa: PTH110
+        # To look at a store must not make one.
+        raise ConfigError(f"There is no store in {file or 'memory'}.", hint="Check the path in the URL.")
+    return open_store(url)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from actp.engine.store import outbox
+    from actp.engine.store.schema import IntentStatus
+
+    store = _open(arguments)
+    with store.read() as connection:
+        jobs = outbox.listed(connection, [IntentStatus(one) for one in arguments.status], limit=arguments.limit)
+    if not jobs:
+        print("Nothing.", file=sys.stderr)
+    for job in jobs:
+        reason = f"  {job.code}: {job.reason}" if job.code else ""
+        nonce = "-" if job.nonce is None else str(job.nonce)
+        print(f"{job.id:>6}  {job.status:<9}  nonce {nonce:<6}  {job.intent.to or 'creation':<42}  {job.key}{reason}")
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from actp.engine.store import attempts
+
+    store = _open(arguments)
+    job = _require(store, arguments.id)
+    with store.read() as connection:
+        signed = attempts.of_intents(connection, [job.id])[job.id]
+    lines = {
+        "intent": f"{job.id} ({job.kind})",
+        "status": f"{job.status}{'' if job.code is None else f' ({job.code}: {job.reason})'}",
+        "idempotency key": job.key,
+        "to": job.intent.to or "(creates a contract)",
+        "value": f"{job.intent.value} wei",
+        "data": "0x" + job.intent.data.hex(),
+        "gas": "estimated" if job.intent.gas is None else str(job.intent.gas),
+        "nonce": "-" if job.nonce is None else str(job.nonce),
+        "tries": str(job.tries),
+        "mined as": job.tx_hash or "-",
+    }
+    for name, value in lines.items():
+        print(f"{name:<16} {value}")
+    for one in signed:
+        print(f"signature        {_signature(one)}")
+    return 0
+
+
+def _signature(one: Attempt) -> str:
+    block = "" if one.block_number is None else f", block {one.block_number}"
+    return f"{one.tx_hash} nonce {one.nonce}, at most {one.max_fee} wei per gas, tip {one.tip}: {one.state}{block}"
+
+
+def _retry(arguments: argparse.Namespace) -> int:
+    from actp.engine.store import outbox
+
+    store = _open(arguments)
+    for intent_id in arguments.ids:
+        job = _require(store, intent_id)
+        with store.write() as connection:
+            if not outbox.retry(connection, job.id, store.clock.time()):
+                raise InvalidInput(
+                    f"Intent {intent_id} is {job.status}, and only what is dead or held is driven again.",
+                    hint="See `actp outbox show`.",
+                )
+        print(f"{intent_id} is queued")
+    return 0
+
+
+def _cancel(arguments: argparse.Namespace) -> int:
+    from actp.engine.store import outbox
+    from actp.engine.store.schema import IntentStatus
+
+    store = _open(arguments)
+    for intent_id in arguments.ids:
+        job = _require(store, intent_id)
+        waiting = (IntentStatus.QUEUED, IntentStatus.HELD, IntentStatus.DEAD)
+        with store.write() as connection:
+            if not outbox.move(connection, [job.id], waiting, IntentStatus.CANCELLED, store.clock.time()):
+                raise InvalidInput(
+                    f"Intent {intent_id} is {job.status}, and only what nothing was signed for can be taken back.",
+                    hint="What has a nonce may be mined at any time.",
+                )
+        print(f"{intent_id} is cancelled")
+    return 0
+
+
+def _require(store: Store, intent_id: int) -> Job:
+    from actp.engine.store import outbox
+
+    with store.read() as connection:
+        job = outbox.by_id(connection, intent_id)
+    if job is None:
+        raise InvalidInput(f"There is no intent {intent_id}.", hint="See `actp outbox list`.")
+    return job

@@ -1,0 +1,79 @@
+"""What a report consists of. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from actp.deployments import DEFAULT_NAME
+from actp.pool import EndpointStatus
+from actp.types import Network
+
+__all__ = ["Check", "Report", "Setting", "Status", "Subject"]
+
+
+class Status(Enum):
+    """How a check ended. Only FAILED makes a report fail."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: what was found, and what to do about it."""
+
+    name: str
+    status: Status
+    detail: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting as it is in force, without secrets, and where it came from."""
+
+    name: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an examination found. `endpoints` are those of a pool, if there is one."""
+
+    settings: tuple[Setting, ...]
+    endpoints: tuple[EndpointStatus, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no check failed."""
+        return all(check.status is not Status.FAILED for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is to be examined: the arguments of `ACTPClient.create`, with an address for the key.
+
+    `account_origin` is the setting that the address came from.
+    """
+
+    network: Network
+    rpc_url: str | None = field(default=None, repr=False)
+    rpc_pool_urls: str | Sequence[str] | None = field(default=None, repr=False)
+    chain_id: int | None = None
+    deployment: str | None = None
+    account: str | None = None
+    account_origin: str = ""
+
+    @property
+    def expected_chain(self) -> int:
+        return self.network.chain_id if self.chain_id is None else self.chain_id
+
+    @property
+    def deployment_name(self) -> str:
+        return self.deployment or DEFAULT_NAME

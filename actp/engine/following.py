@@ -1,0 +1,107 @@
+"""Seeing through what is open: settled when it is mined, broadcast again when nothing moves, replaced when it is stuck,
+and open again when the chain takes it back.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from actp.engine.broadcasting import Broadcasting, call_of
+from actp.engine.connection import Connection
+from actp.engine.counting import count_mined
+from actp.engine.handover import Handover
+from actp.engine.lane import Lane
+from actp.engine.policy import Policy
+from actp.engine.store.schema import AttemptState
+from actp.engine.watching import Watching
+from actp.rpc import Transport
+
+__all__ = ["Following"]
+
+_log = logging.getLogger(__name__)
+_LONGEST_RESEND = 60.0
+_BUSY_FACTOR = 20
+
+
+class Following:
+    """Follows one lane's open submissions. Needs the turn."""
+
+    def __init__(
+        self, transport: Transport, connection: Connection, lane: Lane, broadcasting: Broadcasting, policy: Policy
+    ) -> None:
+        self._transport = transport
+        self._connection = connection
+        self._lane = lane
+        self._broadcasting = broadcasting
+        self._policy = policy
+        self._clock = lane.store.clock
+        self._watching = Watching(transport, lane)
+        self._looked_at = self._checked_at = float("-inf")
+        self._progress_at = self._resent_at = self._bumped_at = self._clock.monotonic()
+        self._resend_gap = policy.resend_after
+
+    def recover(self, handover: Handover) -> None:
+        """What an earlier writer left: looked up first, and then broadcast again as it is.
+
+        Raises OtherChain, RpcError, RpcUnavailable, StoreError.
+        """
+        self._broadcasting.forget()
+        # Old bytes must not go to another chain.
+        self._connection.lane(check=True)
+        count_mined(self._transport, self._lane)
+        self._reopen()
+        self._watching.look()
+        self._resend(handover)
+        self._progress_at = self._clock.monotonic()
+
+    def round(self, handover: Handover, *, busy: bool = False) -> None:
+        """Looks at the chain, if it is time to; less often while there is much to send. Raises as `recover`."""
+        now = self._clock.monotonic()
+        if now - self._looked_at < self._policy.poll * (_BUSY_FACTOR if busy else 1):
+            return
+        self._looked_at = now
+        if self._watching.look():
+            self._progress_at, self._resend_gap = now, self._policy.resend_after
+            self._broadcasting.mined(self._lane.mined)
+        if now - self._checked_at >= self._policy.final_check:
+            self._checked_at = now
+            self._reopen()
+            self._requeue_overtaken()
+        if not self._lane.opened():
+            self._progress_at = now
+            return
+        if now - max(self._progress_at, self._resent_at) >= self._resend_gap:
+            self._resend_gap = min(self._resend_gap * 2, _LONGEST_RESEND)
+            self._connection.lane(check=True)
+            self._resend(handover)
+        if now - max(self._progress_at, self._bumped_at) >= self._policy.stuck_after:
+            self._bumped_at = now
+            self._replace_lowest(handover)
+
+    def _reopen(self) -> None:
+        nonce = self._watching.check_blocks()
+        if nonce is not None:
+            _log.warning("Blocks are gone from the chain: nonce %d and later ones are open again.", nonce)
+            self._lane.taken_back(nonce)
+            self._looked_at = float("-inf")
+            self._resent_at = self._progress_at = self._clock.monotonic() - self._resend_gap
+
+    def _requeue_overtaken(self) -> None:
+        for one in self._watching.overtaken(self._policy.buried):
+            self._lane.withdrawn(
+                one, code="overtaken", reason=f"Somebody else used nonce {one.nonce} of this account.",
+                due_at=self._clock.time(), state=AttemptState.REPLACED,
+            )  # fmt: skip
+
+    def _resend(self, handover: Handover) -> None:
+        """The bytes of everything that is open, lowest nonce first: a node may have lost all of it."""
+        self._resent_at = self._clock.monotonic()
+        opened = [one for one in self._lane.opened() if one.nonce >= self._lane.mined]
+        self._broadcasting.give(self._lane, handover, [(call_of(one), one) for one in opened])
+
+    def _replace_lowest(self, handover: Handover) -> None:
+        """What all others wait for is signed again with higher fees."""
+        lowest = self._lane.lowest(self._lane.mined)
+        higher = None if lowest is None else handover.bid_again(call_of(lowest), lowest)
+        if higher is not None:
+            self._broadcasting.give(self._lane, handover, [(call_of(higher), higher)])

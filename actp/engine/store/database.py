@@ -1,0 +1,209 @@
+"""Opening a database, and its transactions: each write is one commit, and on SQLite one fsync."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, insert, inspect, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError
+
+from actp.engine.clock import Clock, SystemClock
+from actp.engine.store.errors import OtherChain, StoreError, translated
+from actp.engine.store.schema import HEAD, chains, metadata
+from actp.errors import ConfigError
+
+__all__ = ["Store", "memory_store", "open_store"]
+
+_BUSY_SECONDS = 5.0
+_READ = "actp_read"
+
+
+class Store:
+    """One database. Any number of threads and processes may use it; make it with `open_store`.
+
+    `durable` tells whether it outlives this process.
+    """
+
+    def __init__(self, engine: Engine, *, durable: bool, clock: Clock) -> None:
+        self.engine = engine
+        self.durable = durable
+        self.clock = clock
+        self.lanes: dict[tuple[int, str], Any] = {}
+        """What `actp.engine.lane` knows in this process about the store's accounts."""
+
+    def __repr__(self) -> str:
+        return f"Store({self.label})"
+
+    @property
+    def label(self) -> str:
+        """What to call it in messages: never a password."""
+        url = self.engine.url
+        return "in memory" if not self.durable else f"{url.get_backend_name()}:{url.database}"
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is committed at the end, or not at all. Raises StoreError, StoreBusy, StoreFull."""
+        with translated(self.label), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads, and waits for no writer. Raises StoreError."""
+        with translated(self.label), self.engine.connect().execution_options(**{_READ: True}) as connection:
+            yield connection
+
+    def bind(
+        self, chain_id: int, genesis: str, *, kernel: str | None = None, kernel_code_hash: str | None = None
+    ) -> None:
+        """Notes which chain (and kernel) the id stands for. Raises OtherChain if it stood for another one before."""
+        given = {"genesis": genesis, "kernel": kernel, "kernel_code_hash": kernel_code_hash}
+        with self.read() as connection:
+            known = connection.execute(select(chains).where(chains.c.chain_id == chain_id)).one_or_none()
+        if known is None:
+            try:
+                with self.write() as connection:
+                    connection.execute(insert(chains).values(chain_id=chain_id, **given))
+            except IntegrityError:
+                self.bind(chain_id, genesis, kernel=kernel, kernel_code_hash=kernel_code_hash)
+            return
+        self._compare(chain_id, dict(known._mapping), given)
+        fresh = {name: value for name, value in given.items() if value is not None and known._mapping[name] is None}
+        if fresh:
+            with self.write() as connection:
+                connection.execute(chains.update().where(chains.c.chain_id == chain_id).values(**fresh))
+
+    def _compare(self, chain_id: int, known: dict[str, Any], given: dict[str, str | None]) -> None:
+        for name, value in given.items():
+            stored = known[name]
+            if value is not None and stored is not None and str(value).lower() != str(stored).lower():
+                raise OtherChain(
+                    f"The store {self.label} knows chain {chain_id} with {name.replace('_', ' ')} {stored}, and now it "
+                    f"has {value}.",
+                    hint="A development chain that was started again is another chain: give it a store of its own.",
+                )
+
+    def close(self) -> None:
+        """Closes all connections. A store in memory is gone with them."""
+        self.engine.dispose()
+
+
+def open_store(url: str | Path, *, clock: Clock | None = None) -> Store:
+    """The store at an SQLAlchemy URL or a file's path; made, or brought to this version, if need be.
+
+    `sqlite:///file`, `sqlite://` (in memory) or `postgresql://user@host/name`, for which the extra `postgres` is
+    needed. Raises ConfigError for a URL that is none, StoreError if the database cannot be used.
+    """
+    parsed = _parse(url)
+    durable = parsed.get_backend_name() != "sqlite" or parsed.database not in (None, "", ":memory:")
+    try:
+        engine = _sqlite(parsed, durable) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"The database driver {error.name} is not installed.", hint="pip install 'actp-escrow[postgres]'"
+        ) from error
+    store = Store(engine, durable=durable, clock=clock or SystemClock())
+    try:
+        _prepare(store)
+    except BaseException:
+        engine.dispose()
+        raise
+    return store
+
+
+def _parse(url: str | Path) -> URL:
+    if isinstance(url, Path):
+        return URL.create("sqlite", database=str(url))
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        backend = ""
+    if backend not in ("sqlite", "postgresql"):
+        # The URL is not shown: it may hold a password.
+        raise ConfigError(
+            "The store's URL is not one of SQLite or PostgreSQL.",
+            hint="Write sqlite:///path/to/file or postgresql://user@host/name.",
+        )
+    return parsed.set(drivername="postgresql+psycopg") if backend == "postgresql" else parsed
+
+
+def _sqlite(url: URL, durable: bool) -> Engine:
+    options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": _BUSY_SECONDS}}
+    if durable:
+        engine = create_engine(url, **options)
+    else:
+        # One connection is the database: who uses it has it alone, and it is never closed in between.
+        engine = create_engine(
+            "sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=_BUSY_SECONDS * 6, **options
+        )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin or commit by itself
+        connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if durable:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later could not get the lock in between without starting again.
+        reads = connection.get_execution_options().get(_READ)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    return create_engine(url, pool_pre_ping=True, pool_timeout=_BUSY_SECONDS, connect_args={"connect_timeout": 5})
+
+
+def _prepare(store: Store) -> None:
+    """Makes the tables, or upgrades them. Alembic is loaded only if there is something to upgrade."""
+    with translated(store.label), store.engine.connect() as connection:
+        tables = set(inspect(connection).get_table_names())
+        revision = (
+            connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+            if ("alembic_version" in tables)
+            else None
+        )
+    if revision == HEAD:
+        return
+    if tables - {"alembic_version"} and revision is None:
+        raise StoreError(
+            f"The database {store.label} holds tables, and none of them says that it is a store of this program.",
+            hint="Give the store a database of its own.",
+        )
+    if revision is not None:
+        from actp.engine.store.migrate import upgrade
+
+        upgrade(store.engine)
+        return
+    with store.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4216820)")
+        if "alembic_version" in inspect(connection).get_table_names():
+            return  # another process was faster
+        metadata.create_all(connection)
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+        connection.exec_driver_sql(f"INSERT INTO alembic_version (version_num) VALUES ('{HEAD}')")
+
+
+_stores: dict[tuple[int, str], Store] = {}
+_stores_lock = threading.Lock()
+
+
+def memory_store(chain_id: int, genesis: str) -> Store:
+    """The store in memory that all senders of this process share for one chain."""
+    with _stores_lock:
+        store = _stores.get((chain_id, genesis))
+        if store is None:
+            store = _stores[chain_id, genesis] = open_store("sqlite://")
+            store.bind(chain_id, genesis)
+        return store

@@ -1,0 +1,1 @@
+"""Long tests under load: `make soak NAME=x` prints one JSON object of what it found."""
