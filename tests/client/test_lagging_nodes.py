@@ -76,7 +76,7 @@ def test_an_approval_that_outlives_the_failed_call_is_named(
     faulty.once("eth_estimateGas", as_it_is, *[stale] * 20)
     with pytest.raises(Reverted) as caught:
         buyer.fund_transaction(tx_id)
-    faulty.once("eth_estimateGas")
+    faulty.clear()
     vault = buyer.escrow.address
     assert buyer.token.allowance(vault) == PRICE
     (approved,) = {log["transactionHash"] for log in approvals(faulty, buyer)}

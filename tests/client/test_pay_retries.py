@@ -70,7 +70,7 @@ def test_a_payment_whose_outcome_was_unknown_is_found_by_the_retry(
     with pytest.raises(OutcomeUnknown) as caught:
         buyer.pay(**wanted, idempotency_key=KEY)
     assert "same terms and idempotency_key is safe" in caught.value.hint
-    faulty.once(RECEIPT)
+    faulty.clear()
     again = buyer.pay(**wanted, idempotency_key=KEY)
     assert again.found
     assert again.transaction_id in caught.value.hint
@@ -84,7 +84,7 @@ def test_without_a_key_the_error_warns_of_a_second_payment(
     faulty.always(RECEIPT, answers(None))
     with pytest.raises(OutcomeUnknown, match="second payment") as caught:
         buyer.pay(**terms(buyer, provider))
-    faulty.once(RECEIPT)
+    faulty.clear()
     (created,) = buyer.events.created_by(buyer.address)
     assert str(created.transaction_id) in caught.value.hint
 
@@ -96,7 +96,7 @@ def test_a_payment_that_never_arrived_is_made_by_the_retry(
     faulty.always(SEND, raises(RpcError(-32000, "insufficient funds for gas * price + value")))
     with pytest.raises(SendError):
         buyer.pay(**wanted, idempotency_key=KEY)
-    faulty.once(SEND)
+    faulty.clear()
     assert not buyer.pay(**wanted, idempotency_key=KEY).found
     assert payments_of(buyer) == 1
 
