@@ -48,7 +48,7 @@ def send(url: str, database: Path, count: int, **environment: str) -> subprocess
     )
 
 
-@pytest.mark.parametrize("hit", [1, 2])
+@pytest.mark.parametrize("hit", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("where", list(CrashPoint), ids=lambda where: where.value)
 def test_a_process_that_is_killed_loses_nothing_and_pays_nothing_twice(tmp_path, where, hit):
     count = 1 if where in REPLACING else COUNT

@@ -24,7 +24,7 @@ from actp.types import EthTransaction
 CHAIN = 31337
 GENESIS = "0x" + "aa" * 32
 ADDRESS = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
-durable = pytest.mark.parametrize("url", ["file", "postgresql"], indirect=True)
+durable = pytest.mark.parametrize("url", ["file", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 CALL = Intent("0x" + "05" * 20, b"\x01\x02", 7, 50_000)
 
 
