@@ -11,6 +11,7 @@ from actp.binding import Session, TxResult
 from actp.errors import ActpError, IdempotencyConflict, InvalidInput, UnknownTransaction
 from actp.kernel import Kernel
 from actp.orders import (
+    USUAL_TIMEOUT_BPS,
     AgreedClauses,
     Clauses,
     Milestone,
@@ -88,7 +89,7 @@ class Intents:
         metadata: str | bytes = "0x",
         idempotency_key: str | bytes | None = None,
         arbiter: str | None = None,
-        timeout_requester_bps: int = 5_000,
+        timeout_requester_bps: int = USUAL_TIMEOUT_BPS,
         milestones: Sequence[Milestone] = (),
         agent_id: int = 0,
         requester_agent_id: int = 0,

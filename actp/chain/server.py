@@ -5,14 +5,14 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-import socket
 import threading
 from collections.abc import Sequence
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Protocol
 
+from actp.chain.loopback import LoopbackServer
 from actp.errors import ConfigError, RpcError
 
 __all__ = ["ChainServer"]
@@ -92,38 +92,10 @@ def _require_loopback(host: str) -> None:
         raise ConfigError(f"The chain is not served on {host!r}: its accounts' keys are public.", hint="Use 127.0.0.1.")
 
 
-class _HttpServer(ThreadingHTTPServer):
-    request_queue_size = 128
-
+class _HttpServer(LoopbackServer):
     def __init__(self, address: tuple[str, int], chain: _Chain) -> None:
         self.chain = chain
-        self._open: set[socket.socket] = set()
-        self._open_lock = threading.Lock()
         super().__init__(address, _Handler)
-
-    def server_bind(self) -> None:
-        # HTTPServer would look up the host's name, which may wait for a name server.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._open_lock:
-            self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        with self._open_lock:
-            self._open.discard(request)
-        super().shutdown_request(request)
-
-    def close_connections(self) -> None:
-        """Ends the connections that clients keep alive, so that none goes on talking to a stopped server."""
-        with self._open_lock:
-            still_open = list(self._open)
-        for connection in still_open:
-            self.shutdown_request(connection)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any
 
+from actp.chain.loopback import LoopbackServer
 from actp.errors import RpcError, RpcUnavailable
 from actp.rpc import HttpTransport, Transport
 from actp.testing.faults import Disconnect, HttpFailure
@@ -58,7 +58,7 @@ class FaultProxy(Script):
         server.shutdown()
         self._thread.join()
         server.server_close()
-        server.break_connections()
+        server.close_connections()
 
     def __enter__(self) -> FaultProxy:
         self.start()
@@ -70,39 +70,10 @@ class FaultProxy(Script):
         self.stop()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
+class _Server(LoopbackServer):
     def __init__(self, address: tuple[str, int], script: Script) -> None:
         self.script = script
-        self._open: set[socket.socket] = set()
-        self._open_lock = threading.Lock()
         super().__init__(address, _Handler)
-
-    def server_bind(self) -> None:
-        # HTTPServer would look up the host's name, which may wait for a name server.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._open_lock:
-            self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        with self._open_lock:
-            self._open.discard(request)
-        super().shutdown_request(request)
-
-    def break_connections(self) -> None:
-        with self._open_lock:
-            still_open = list(self._open)
-        for connection in still_open:
-            with suppress(OSError):  # the client may have gone by itself
-                connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
