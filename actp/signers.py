@@ -41,9 +41,6 @@ class Signer(Protocol):
     def sign_typed_data(self, typed_data: Mapping[str, Any]) -> bytes:
         """65 bytes r, s, v over EIP-712 data given as `{types, primaryType, domain, message}`."""
 
-    def sign_hash(self, digest: bytes) -> bytes:
-        """65 bytes r, s, v over 32 bytes as they are, without any prefix."""
-
 
 class LocalSigner:
     """A private key in this process' memory. It is never shown, copied or pickled."""
@@ -113,10 +110,6 @@ class LocalSigner:
     def sign_typed_data(self, typed_data: Mapping[str, Any]) -> bytes:
         """See Signer."""
         return bytes(self._account.sign_typed_data(full_message=dict(typed_data)).signature)
-
-    def sign_hash(self, digest: bytes) -> bytes:
-        """See Signer."""
-        return bytes(self._account.unsafe_sign_hash(digest).signature)
 
     def __repr__(self) -> str:
         return f"LocalSigner({self.address})"

@@ -102,12 +102,6 @@ def test_typed_data_is_signed_for_its_domain():
     assert Account.recover_message(encode_typed_data(full_message=other), signature=signature) != ADDRESS
 
 
-def test_a_hash_is_signed_as_it_is():
-    signature = LocalSigner(KEY).sign_hash(b"\x05" * 32)
-    assert len(signature) == 65
-    assert Account._recover_hash(b"\x05" * 32, signature=signature) == ADDRESS
-
-
 def test_a_keystore_opens_with_its_password_only(tmp_path):
     file = tmp_path / "key.json"
     file.write_text(json.dumps(Account.encrypt(KEY, "right", kdf="pbkdf2", iterations=1_000)))

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Engine
 
 from actp.engine.store.errors import StoreError, translated
 
-__all__ = ["newest_revision", "upgrade"]
+__all__ = ["upgrade"]
 
 
 def upgrade(engine: Engine) -> None:
@@ -26,11 +25,6 @@ def upgrade(engine: Engine) -> None:
             raise StoreError(
                 f"The store is of a version that this program does not know: {error}.", hint="Use a newer program."
             ) from error
-
-
-def newest_revision() -> str:
-    """The revision that `upgrade` leads to."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
 def _config() -> Config:
