@@ -64,7 +64,8 @@ class Session:
         """web3 over the session's transport, for reading."""
         from web3 import Web3
 
-        return Web3(provider_for(self.transport))
+        # web3 would ask for the chain id before every call; the engine has seen to that.
+        return Web3(provider_for(self.transport), middleware=[])
 
     def now(self) -> int:
         """The chain's time, in unix seconds: what a block that is mined now would carry."""

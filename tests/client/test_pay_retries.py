@@ -175,7 +175,7 @@ client.token.approve(client.escrow.address, 10**9)
 print("ready", flush=True)
 sys.stdin.readline()
 payment = client.pay(provider=provider, amount=100_000_000, deadline=int(deadline), idempotency_key="order 4711")
-print(payment.transaction_id, payment.found, flush=True)
+print(payment.transaction_id, payment.found, payment.result and payment.result.tx_hash, flush=True)
 """
 
 
@@ -206,6 +206,8 @@ def test_two_processes_with_one_key_and_one_account_make_one_payment(
             process.stdin.flush()
         outputs = [process.communicate(timeout=120)[0].split() for process in processes]
     assert len({output[0] for output in outputs}) == 1
-    assert sorted(output[1] for output in outputs) == ["False", "True"]
+    # Either one of them finds the payment of the other, or both have signed the same nonce and so the very same bytes.
+    made = {output[2] for output in outputs if output[1] == "False"}
+    assert len(made) == 1
     assert payments_of(requester) == 1
     assert requester.balances().usdc == PURSE - PRICE
