@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from actp.errors import ConfigError, InvalidInput
-from actp.units import keccak
+from actp.units import keccak, to_checksum
+from actp.words import Shape, read_words, shape_of
 
 __all__ = ["Artifact", "folder", "load", "load_all", "parse", "signature_of"]
 
@@ -39,18 +40,23 @@ class Artifact:
 
     def call_data(self, function: str, arguments: Sequence[Any] = ()) -> bytes:
         """Data of a call of `function`, which must not be overloaded. Raises InvalidInput."""
-        entry = self._function(function)
-        return keccak(signature_of(entry).encode())[:4] + _encode(function, entry["inputs"], arguments)
+        selector, inputs = self._selected(function)
+        return selector + _encode(function, inputs, arguments)
 
     def decode_result(self, function: str, data: bytes) -> tuple[Any, ...]:
-        """The values that `function` returned; addresses are lower case, bytes are bytes. Raises ConfigError."""
+        """The values that `function` returned; addresses are checksummed, bytes are bytes. Raises ConfigError."""
         from eth_abi.abi import decode
         from eth_abi.exceptions import DecodingError
 
-        types = [_type_of(output) for output in self._function(function)["outputs"]]
+        outputs, shape = self._answer(function)
+        # What does not fit is left to the general decoder, which says what is wrong with it.
+        values = None if shape is None else read_words(shape, data)
+        if values is not None:
+            return values
+        types = [_type_of(output) for output in outputs]
         try:
-            return tuple(decode(types, data))
-        except DecodingError as error:
+            return tuple(_checksummed(*pair) for pair in zip(outputs, decode(types, data), strict=True))
+        except (DecodingError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"{self.name}.{function} answered with something else than {', '.join(types)}.",
                 hint="Check that the address is that of this contract.",
@@ -65,6 +71,31 @@ class Artifact:
         for start, length in self.immutables:
             masked[start : start + length] = bytes(length)
         return bytes(masked)
+
+    def _selected(self, function: str) -> tuple[bytes, list[dict[str, Any]]]:
+        """Selector and inputs of a function, which are worked out once."""
+        known = self._selectors.get(function)
+        if known is None:
+            entry = self._function(function)
+            known = keccak(signature_of(entry).encode())[:4], entry["inputs"]
+            self._selectors[function] = known
+        return known
+
+    def _answer(self, function: str) -> tuple[list[dict[str, Any]], Shape | None]:
+        """Outputs of a function, and their shape if it is a simple one; worked out once."""
+        known = self._answers.get(function)
+        if known is None:
+            outputs = self._function(function)["outputs"]
+            known = self._answers[function] = outputs, shape_of(outputs)
+        return known
+
+    @cached_property
+    def _answers(self) -> dict[str, tuple[list[dict[str, Any]], Shape | None]]:
+        return {}
+
+    @cached_property
+    def _selectors(self) -> dict[str, tuple[bytes, list[dict[str, Any]]]]:
+        return {}
 
     def _function(self, name: str) -> dict[str, Any]:
         found = [entry for entry in self.abi if entry["type"] == "function" and entry["name"] == name]
@@ -83,6 +114,17 @@ def _type_of(part: dict[str, Any]) -> str:
     if kind.startswith("tuple"):
         return f"({','.join(_type_of(inner) for inner in part['components'])}){kind[len('tuple') :]}"
     return kind
+
+
+def _checksummed(part: dict[str, Any], value: Any) -> Any:
+    """A decoded value, with its addresses as they are written everywhere else."""
+    kind = str(part["type"])
+    if kind.endswith("]"):
+        inner = {**part, "type": kind[: kind.rindex("[")]}
+        return tuple(_checksummed(inner, each) for each in value)
+    if kind == "tuple":
+        return tuple(_checksummed(*pair) for pair in zip(part["components"], value, strict=True))
+    return to_checksum(value) if kind == "address" else value
 
 
 def _encode(what: str, inputs: Sequence[dict[str, Any]], arguments: Sequence[Any]) -> bytes:

@@ -94,7 +94,7 @@ class Batches:
 
     def _run_chunk(self, function: str, chunk: list[str], state: State) -> tuple[list[ItemOutcome], TxResult | None]:
         raw = [bytes.fromhex(transaction_id[2:]) for transaction_id in chunk]
-        (count,) = self._binding.ask(function, raw)
+        count = self._binding.read(function, raw)
         if not count:
             # An eth transaction that would do nothing is not sent, so no event tells why.
             reasons = [self._refusal(transaction_id, state) for transaction_id in chunk]

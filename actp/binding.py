@@ -1,24 +1,18 @@
-"""A contract at an address, as one account sees it: typed reads, simulations and sends.
-
-Reads go through web3's contract objects; whatever is signed goes through `actp.engine`.
+"""A contract at an address, as one account sees it: typed reads, simulations and sends. Sends go through
+`actp.engine`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actp import artifacts, reverts
 from actp.decoding import Event, EventDecoder
 from actp.engine import Sender
 from actp.errors import ActpError, NoCode, RpcError
-from actp.rpc import Transport, provider_for
+from actp.rpc import Transport
 from actp.types import Receipt
-
-if TYPE_CHECKING:
-    from web3 import Web3
-    from web3.contract import Contract
 
 __all__ = ["Binding", "Session", "TxResult", "hex32"]
 
@@ -59,14 +53,6 @@ class Session:
         """The account that signs and pays for gas."""
         return self.sender.address
 
-    @cached_property
-    def web3(self) -> Web3:
-        """web3 over the session's transport, for reading."""
-        from web3 import Web3
-
-        # web3 would ask for the chain id before every call; the engine has seen to that.
-        return Web3(provider_for(self.transport), middleware=[])
-
     def now(self) -> int:
         """The chain's time, in unix seconds: what a block that is mined now would carry."""
         # The newest block may be hours old on a chain that mines only when there is something to mine. Nodes that
@@ -100,33 +86,32 @@ class Binding:
     session: Session = field(repr=False)
     name: str
     address: str
-    _views: dict[str, Contract] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def read(self, function: str, *arguments: Any) -> Any:
-        """What a view returns, as web3 decodes it: one value, or a tuple of several. Raises Reverted, NoCode."""
-        from web3.exceptions import BadFunctionCallOutput
+        """What a view returns, or a call if it were sent now: one value, or a tuple of several.
 
-        try:
-            return self._view(function).functions[function](*arguments).call()
-        except RpcError as error:
-            raise self._typed(error) from error
-        except BadFunctionCallOutput as error:
-            raise NoCode(self.name, self.address) from error
+        Addresses are checksummed, bytes are bytes. Raises Reverted, NoCode, and ConfigError if another contract is
+        there.
+        """
+        answer = self._call(function, arguments)
+        if not answer:
+            raise NoCode(self.name, self.address)
+        values = artifacts.load(self.name).decode_result(function, answer)
+        return values[0] if len(values) == 1 else values
 
     def simulate(self, function: str, *arguments: Any) -> None:
         """Runs a call on the newest state without sending it. Raises Reverted if the contract would refuse."""
         self._call(function, arguments)
 
-    def ask(self, function: str, *arguments: Any) -> tuple[Any, ...]:
-        """What a call would return if it were sent now. Raises Reverted, and ConfigError where there is no contract."""
-        return artifacts.load(self.name).decode_result(function, bytes.fromhex(self._call(function, arguments)[2:]))
-
-    def _call(self, function: str, arguments: tuple[Any, ...]) -> str:
+    def _call(self, function: str, arguments: tuple[Any, ...]) -> bytes:
         call = {"from": self.session.address, "to": self.address, "data": "0x" + self._data(function, arguments).hex()}
         try:
-            return str(self.session.transport.request("eth_call", [call, "latest"]))
+            return bytes.fromhex(self.session.transport.request("eth_call", [call, "latest"])[2:])
         except RpcError as error:
-            raise self._typed(error) from error
+            refusal = reverts.from_error(error, outcome="not_sent")
+            if refusal is None:
+                raise
+            raise refusal from error
 
     def send(self, function: str, *arguments: Any) -> TxResult:
         """Sends a call and waits until it is mined and has succeeded. See `actp.engine.Sender.send` for the errors;
@@ -147,18 +132,8 @@ class Binding:
             )
         return receipt
 
-    def _view(self, function: str) -> Contract:
-        # Preparing a contract takes web3 as long as all of its ABI is, so each view gets a contract of its own.
-        if function not in self._views:
-            abi = [entry for entry in artifacts.load(self.name).abi if entry.get("name") == function]
-            self._views[function] = self.session.web3.eth.contract(address=self.address, abi=abi)  # type: ignore[call-overload]
-        return self._views[function]
-
     def _data(self, function: str, arguments: tuple[Any, ...]) -> bytes:
         return artifacts.load(self.name).call_data(function, arguments)
-
-    def _typed(self, error: RpcError) -> Exception:
-        return reverts.from_error(error, outcome="not_sent") or error
 
 
 def hex32(value: bytes) -> str:

@@ -1,85 +1,19 @@
-"""The `actp` command line: finds the commands, reads the arguments, and turns errors into exit codes."""
+"""The `actp` command line."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import pkgutil
-import re
 import sys
-from collections.abc import Callable, Sequence
-from enum import IntEnum
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Sequence
 
 from actp import commands
-from actp.errors import ActpError, InvalidInput
-from actp.units import shown
+from actp.command_line import run
 
-__all__ = ["CHAIN_IDS", "ExitCode", "main", "whole_number"]
-
-CHAIN_IDS = (1, 2**63 - 37)
-"""The chain ids that eth transactions can be signed for (EIP-2294)."""
-
-
-class ExitCode(IntEnum):
-    """What a command's exit code says; the same for `coordinator`."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    DENIED = 3
-    WAITS_FOR_APPROVAL = 4
-    OUTCOME_UNKNOWN = 5
+__all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code. Results go to stdout, everything else to stderr."""
-    arguments = _parser().parse_args(argv)
-    try:
-        code: int = arguments.run(arguments)
-    except ActpError as error:
-        print(f"actp: {error}", file=sys.stderr)
-        return _exit_code(error)
-    return code
-
-
-def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
-    """An argparse type: a whole number from `lowest` to `highest`, with an error that says so."""
-
-    def parse(text: str) -> int:
-        if not re.fullmatch("-?[0-9]{1,30}", text) or not lowest <= int(text) <= highest:
-            raise argparse.ArgumentTypeError(f"{shown(text)} is not a whole number from {lowest} to {highest}")
-        return int(text)
-
-    return parse
-
-
-def _exit_code(error: ActpError) -> ExitCode:
-    if error.outcome == "unknown":
-        return ExitCode.OUTCOME_UNKNOWN
-    return ExitCode.USAGE if isinstance(error, InvalidInput) else ExitCode.FAILED
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="actp", description="Escrowed payments between agents on an EVM chain.", allow_abbrev=False
-    )
-    parser.add_argument("--version", action="version", version=f"actp {_version()}")
-    nouns = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module_info in pkgutil.iter_modules(commands.__path__):
-        module = importlib.import_module(f"{commands.__name__}.{module_info.name}")
-        noun = nouns.add_parser(
-            module_info.name.replace("_", "-"), help=module.HELP, description=module.HELP, allow_abbrev=False
-        )
-        module.configure(noun)
-    return parser
-
-
-def _version() -> str:
-    try:
-        return version("actp-escrow")
-    except PackageNotFoundError:
-        return "unknown (not installed)"
+    """Runs one command and returns its exit code (`actp.command_line.ExitCode`)."""
+    return run("actp", "Escrowed payments between agents on an EVM chain.", commands, argv)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from actp.kernel import Kernel
 from actp.kernel_views import Generation, generation_of
 from actp.networks import Endpoint, open_network, welcome
 from actp.orders import USUAL_TIMEOUT_BPS, Acceptance
-from actp.rpc import quantity
+from actp.rpc import Transport, quantity
 from actp.signers import LocalSigner, Signer
 from actp.token import Token
 from actp.types import Network
@@ -76,13 +76,17 @@ class ACTPClient(Verbs):
         deployment = endpoint.deployment
         decoder = EventDecoder({deployment.kernel: "ACTPKernel", deployment.vault: "EscrowVault"})
         if store is not None:
-            store.bind(endpoint.chain_id, endpoint.genesis, kernel=deployment.kernel)
+            # What was read to check the deployment, or else what the address book says: another question would only
+            # repeat it.
+            code_hash = endpoint.code_hash or deployment.contracts["ACTPKernel"].code_hash
+            store.bind(endpoint.chain_id, endpoint.genesis, kernel=deployment.kernel, kernel_code_hash=code_hash)
         sender = Sender(endpoint.transport, signer, chain_id=endpoint.chain_id, store=store)
         session = Session(endpoint.transport, sender, decoder, genesis=endpoint.genesis)
         generation, version = generation_of(session, deployment.kernel)
         if deployment.token is None:
             raise ConfigError(f"The deployment {deployment.name!r} has no token.", hint="Complete the address book.")
         self._endpoint = endpoint
+        self._store = store
         self._session = session
         self.token = Token(session, deployment.token)
         self.kernel = Kernel(
@@ -156,6 +160,26 @@ class ACTPClient(Verbs):
     @property
     def chain_id(self) -> int:
         return self._endpoint.chain_id
+
+    @property
+    def transport(self) -> Transport:
+        """The node, or the nodes, that this client speaks to."""
+        return self._endpoint.transport
+
+    @property
+    def genesis(self) -> str:
+        """Hash of the first block of the chain: two development chains with one id differ in it."""
+        return self._endpoint.genesis
+
+    @property
+    def signer(self) -> Signer:
+        """What signs for this client."""
+        return self._session.sender.signer
+
+    @property
+    def store(self) -> Store | None:
+        """The database in which eth transactions are written down before they are sent; None if that is memory."""
+        return self._store
 
     @property
     def network(self) -> Network | None:

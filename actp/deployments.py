@@ -267,17 +267,20 @@ def code_hash(code: bytes) -> str:
     return "0x" + keccak(code).hex()
 
 
-def verify(transport: Transport, deployment: Deployment) -> None:
+def verify(transport: Transport, deployment: Deployment) -> dict[str, str]:
     """Checks that every contract of a deployment is on the chain as recorded, is of the version packaged here (with the
-    extension that the kernel made for itself), and that kernel, vault and token belong together.
+    extension that the kernel made for itself), and that kernel, vault and token belong together. Returns the hash of
+    each contract's code, as `code_hash` gives it.
 
     Raises NoCode or ArtifactMismatch. Of contracts that others deployed the version is not checked.
     """
+    hashes = {}
     for name, contract in deployment.contracts.items():
         code = code_at(transport, contract.address, name)
+        hashes[name] = code_hash(code)
         if contract.code_hash is None:
             continue
-        if code_hash(code) != contract.code_hash:
+        if hashes[name] != contract.code_hash:
             raise ArtifactMismatch(
                 f"The code of {name} at {contract.address} is not the code that was deployed there.",
                 hint="The address book belongs to another chain, or was edited.",
@@ -285,6 +288,7 @@ def verify(transport: Transport, deployment: Deployment) -> None:
         require_artifact(name, contract.address, code)
     _require_wiring(transport, deployment)
     _require_extension(transport, deployment)
+    return hashes
 
 
 def _require_extension(transport: Transport, deployment: Deployment) -> None:

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from actp.binding import Session, TxResult
 from actp.errors import ActpError, IdempotencyConflict, InvalidInput, UnknownTransaction
@@ -69,6 +70,14 @@ class Intent:
     clauses: Clauses
     keyed: bool
     transaction_id: str
+
+    @property
+    def opening(self) -> tuple[str, tuple[Any, ...]]:
+        """The kernel's function that creates and funds it out of an allowance, and its arguments."""
+        clauses = self.clauses
+        if clauses.usual and not clauses.agent_id and not clauses.requester_agent_id:
+            return "createFunded", (self.order.fields(),)
+        return "createFundedWith", (self.order.fields(), clauses.fields())
 
 
 class Intents:
@@ -134,9 +143,11 @@ class Intents:
             requester, order, clauses, keyed, salted_id(chain_id, self._kernel.address, requester, order.salt)
         )
 
-    def check_times(self, intents: Sequence[Intent]) -> None:
-        """Raises InvalidInput for deadlines that a new payment cannot have."""
-        now, limits = self._session.now(), self._kernel.limits
+    def check_times(self, intents: Sequence[Intent], now: int | None = None) -> None:
+        """Raises InvalidInput for deadlines that a new payment cannot have. The chain's time is asked for, unless it is
+        given as `now`.
+        """
+        now, limits = self._session.now() if now is None else now, self._kernel.limits
         for intent in intents:
             check_deadline(intent.order.deadline, limits, now)
             for index, part in enumerate(intent.clauses.milestones):

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from actp.binding import Session, TxResult
-from actp.errors import ActpError, InvalidInput
+from actp.errors import ActpError, InvalidInput, Reverted
 from actp.kernel_views import Generation, KernelViews
 from actp.orders import Acceptance
 from actp.proofs import free_bytes, quote_proof, ruling_proof, window_proof
-from actp.terms import check_terms, require_seconds
+from actp.terms import check_deadline, check_terms, require_seconds
 from actp.token import Token
 from actp.types import State, Transaction
 from actp.units import require_address, require_base_units, require_bytes32, shown
@@ -73,19 +73,25 @@ class Kernel(KernelViews):
             signer=self._session.address,
             contracts={self.address: "the kernel", self._vault: "the vault", self._token.address: "the token"},
             limits=self.limits,
-            now=self._session.now(),
+            now=None,
         )
-        receipt = self._binding.send_raw(
-            "createTransaction",
-            terms.provider,
-            terms.requester,
-            terms.amount,
-            terms.deadline,
-            terms.dispute_window,
-            bytes.fromhex(terms.service_hash[2:]),
-            terms.agent_id,
-            terms.requester_agent_id,
-        )
+        try:
+            receipt = self._binding.send_raw(
+                "createTransaction",
+                terms.provider,
+                terms.requester,
+                terms.amount,
+                terms.deadline,
+                terms.dispute_window,
+                bytes.fromhex(terms.service_hash[2:]),
+                terms.agent_id,
+                terms.requester_agent_id,
+            )
+        except (InvalidInput, Reverted) as error:
+            # The kernel compares the deadline with its clock itself; the clock is read to say what is wrong with it.
+            if error.outcome == "not_sent":
+                check_deadline(terms.deadline, self.limits, self._session.now())
+            raise
         # The kernel's first log is TransactionCreated in every generation, whatever follows its id there.
         first = next((log for log in receipt.logs if log.address == self.address), None)
         if first is None or len(first.topics) < 2:
@@ -293,7 +299,7 @@ class Kernel(KernelViews):
             with self._token.explaining(self._vault, lambda: bond):
                 return self._send(function, transaction_id, *arguments)
 
-        return self._token.spend(self._vault, bond, attempt, send)
+        return self._token.spend(self._vault, lambda: bond, attempt, send)
 
     def _bond_due(self, record: Transaction, account: str) -> int:
         """What the account has to pay if it disputes now."""

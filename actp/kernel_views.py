@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -17,7 +17,18 @@ from actp.terms import Limits
 from actp.types import State, Transaction
 from actp.units import ZERO_ADDRESS, require_address, require_bytes32
 
-__all__ = ["Bond", "Bonds", "Generation", "KernelViews", "generation_of"]
+__all__ = [
+    "Bond",
+    "Bonds",
+    "Constants",
+    "Generation",
+    "KernelViews",
+    "bonds_of",
+    "clauses_of",
+    "generation_of",
+    "milestones_of",
+    "transaction_of",
+]
 
 
 class Generation(Enum):
@@ -58,7 +69,9 @@ _NOT_BEFORE_2 = {
     "refund_milestone": "There the rest of an escrow is refunded by cancel, after the deadline.",
     "milestones": "There no schedule can be agreed.",
     "clauses": "There the kernel's admin and mediators rule on every dispute.",
+    "constants": "There fees are pushed to their recipient with every payout.",
 }
+_WHOLE_BPS = 10_000
 _VERSION = re.compile(r"actp-escrow/([0-9]{1,9})\Z")
 
 
@@ -77,6 +90,51 @@ class Bonds:
     requester: Bond
     provider: Bond
     owed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """What is fixed for good when a kernel is deployed, or in its code: base units and seconds."""
+
+    min_fee: int
+    min_dispute_bond: int
+    refund_grace_seconds: int
+    mediator_delay_seconds: int
+
+    def fee(self, payout: int, fee_bps: int) -> int:
+        """The platform's part of one payout to a provider, at the rate that its transaction has locked."""
+        return min(max(payout * fee_bps // _WHOLE_BPS, self.min_fee), payout)
+
+    def bond(self, amount: int, bond_bps: int) -> int:
+        """What a dispute about a transaction of this amount takes, at the rate that it has locked."""
+        return max(amount * bond_bps // _WHOLE_BPS, self.min_dispute_bond)
+
+
+def transaction_of(fields: Sequence[Any]) -> Transaction:
+    """What the kernel's `getTransaction` answered."""
+    values: list[Any] = [hex32(value) if isinstance(value, bytes) else value for value in fields]
+    values[3] = State(values[3])
+    return Transaction(*values)
+
+
+def clauses_of(fields: Sequence[Any]) -> AgreedClauses:
+    """What the kernel's `clausesOf` answered."""
+    arbiter, share = fields
+    return AgreedClauses(None if arbiter == ZERO_ADDRESS else arbiter, share)
+
+
+def bonds_of(fields: Sequence[Any]) -> Bonds:
+    """What the kernel's `bondsOf` answered."""
+    requester, provider, owed = fields
+    return Bonds(Bond(*requester), Bond(*provider), owed)
+
+
+def milestones_of(parts: Sequence[Any]) -> tuple[MilestoneView, ...]:
+    """What the kernel's `milestonesOf` answered."""
+    return tuple(
+        MilestoneView(amount, deadline, hex32(condition), MilestoneStatus(status))
+        for amount, deadline, condition, status in parts
+    )
 
 
 def generation_of(session: Session, kernel: str) -> tuple[Generation, str]:
@@ -116,9 +174,7 @@ class KernelViews:
         except Reverted as error:
             # This view has no other reason to revert, and the generations word it differently.
             raise self._unknown(transaction_id) from error
-        values: list[Any] = [hex32(value) if isinstance(value, bytes) else value for value in fields]
-        values[3] = State(values[3])
-        return Transaction(*values)
+        return transaction_of(fields)
 
     def credits(self, account: str | None = None) -> int:
         """Base units that an account is owed: payments that the token refused, and bonds that were posted ahead and not
@@ -137,8 +193,7 @@ class KernelViews:
     def bonds_of(self, transaction_id: str) -> Bonds:
         """The bonds that are held for a transaction, and what is owed."""
         self.require("bonds_of")
-        requester, provider, owed = self._read("bondsOf", transaction_id)
-        return Bonds(Bond(*requester), Bond(*provider), owed)
+        return bonds_of(self._read("bondsOf", transaction_id))
 
     def required_bond(self, transaction_id: str) -> int:
         """The bond (base units) that a dispute of this transaction takes."""
@@ -163,16 +218,12 @@ class KernelViews:
     def clauses(self, transaction_id: str) -> AgreedClauses:
         """Who rules on disputes of a transaction, and how one ends on which nobody rules."""
         self.require("clauses")
-        arbiter, share = self._read("clausesOf", transaction_id)
-        return AgreedClauses(None if arbiter == ZERO_ADDRESS else arbiter, share)
+        return clauses_of(self._read("clausesOf", transaction_id))
 
     def milestones(self, transaction_id: str) -> tuple[MilestoneView, ...]:
         """The schedule that was agreed at creation, and what became of each part; empty if there is none."""
         self.require("milestones")
-        return tuple(
-            MilestoneView(amount, deadline, hex32(condition), MilestoneStatus(status))
-            for amount, deadline, condition, status in self._read("milestonesOf", transaction_id)
-        )
+        return milestones_of(self._read("milestonesOf", transaction_id))
 
     def require_acceptable(self, transaction_id: str) -> None:
         """Raises UnacceptedClauses if this client does not work under the clauses of a transaction. They are fixed when
@@ -180,7 +231,10 @@ class KernelViews:
         """
         if not self.has_salts:
             return
-        agreed = self.clauses(transaction_id)
+        self.accept_clauses(transaction_id, self.clauses(transaction_id))
+
+    def accept_clauses(self, transaction_id: str, agreed: AgreedClauses) -> None:
+        """As `require_acceptable`, for clauses that were read already. Asks nobody."""
         if not self._acceptance.accepts(agreed):
             raise UnacceptedClauses(transaction_id, agreed.arbiter, agreed.timeout_requester_bps)
 
@@ -202,6 +256,17 @@ class KernelViews:
             min_window_seconds=self._binding.read("MIN_DISPUTE_WINDOW"),
             max_window_seconds=self._binding.read("MAX_DISPUTE_WINDOW"),
             default_window_seconds=self._binding.read("DEFAULT_DISPUTE_WINDOW"),
+        )
+
+    @cached_property
+    def constants(self) -> Constants:
+        """The smallest fee and bond, and the delays, which never change. Kernels of G1 have not all of them."""
+        self.require("constants")
+        return Constants(
+            min_fee=self._binding.read("MIN_FEE"),
+            min_dispute_bond=self._binding.read("MIN_DISPUTE_BOND"),
+            refund_grace_seconds=self._binding.read("REFUND_GRACE"),
+            mediator_delay_seconds=self._binding.read("MEDIATOR_APPROVAL_DELAY"),
         )
 
     # ---------------------------------------------------------------- internals

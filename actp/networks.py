@@ -48,7 +48,10 @@ _DEPLOYER, _MINTER = 0, 9
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A node and one deployment on its chain. `chain` is the embedded chain on Network.LOCAL, else None."""
+    """A node and one deployment on its chain. `chain` is the embedded chain on Network.LOCAL, else None.
+
+    `code_hash` is that of the kernel's code on the chain, None if nobody looked.
+    """
 
     transport: Transport = field(repr=False)
     chain_id: int
@@ -56,6 +59,7 @@ class Endpoint:
     deployment: Deployment
     network: Network | None = None
     chain: EmbeddedChain | None = field(default=None, repr=False)
+    code_hash: str | None = None
 
     @property
     def start_block(self) -> int:
@@ -120,14 +124,14 @@ def connect(
     if book.find(name) is None:
         raise _not_deployed(book, name, network, transport.label)
     deployment = book.get(name)
-    _check(transport, deployment)
-    return Endpoint(transport, chain_id, genesis, deployment, network)
+    hashes = _check(transport, deployment)
+    return Endpoint(transport, chain_id, genesis, deployment, network, code_hash=hashes["ACTPKernel"])
 
 
-def _check(transport: Transport, deployment: Deployment) -> None:
+def _check(transport: Transport, deployment: Deployment) -> dict[str, str]:
     if deployment.token is not None and "TestUSDC" not in deployment.contracts:
         code_at(transport, deployment.token, "the token")
-    verify(transport, deployment)
+    return verify(transport, deployment)
 
 
 def _not_deployed(book: AddressBook, name: str, network: Network | None, node: str) -> ConfigError:
@@ -170,7 +174,9 @@ def connect_local(name: str = DEFAULT_NAME, chain: EmbeddedChain | None = None) 
         deployed = book.find()
         if deployed is None or not _is_there(own, deployed):
             deploy_contracts(Sender(own, _dev_signer(_DEPLOYER), chain_id=own.chain_id), book)
-    return Endpoint(own, own.chain_id, genesis, book.get(name), Network.LOCAL, own)
+    deployment = book.get(name)
+    recorded = deployment.contracts["ACTPKernel"].code_hash
+    return Endpoint(own, own.chain_id, genesis, deployment, Network.LOCAL, own, recorded)
 
 
 def welcome(endpoint: Endpoint, account: str) -> None:

@@ -174,10 +174,12 @@ def bound_service_hash(salt: str, service_hash: str) -> str:
 
 def salted_id(chain_id: int, kernel: str, requester: str, salt: str) -> str:
     """The id that a kernel gives to a payment with a salt."""
-    from eth_abi.abi import encode
+    words = (chain_id.to_bytes(32, "big"), _word(kernel), _word(requester), bytes.fromhex(salt[2:]))
+    return "0x" + keccak(b"".join(words)).hex()
 
-    words = encode(["uint256", "address", "address", "bytes32"], [chain_id, kernel, requester, bytes.fromhex(salt[2:])])
-    return "0x" + keccak(words).hex()
+
+def _word(address: str) -> bytes:
+    return bytes(12) + bytes.fromhex(address[2:])
 
 
 def authorization_nonce(chain_id: int, kernel: str, requester: str, order: Order, clauses: Clauses) -> str:

@@ -75,10 +75,9 @@ class Payments:
         found = self._intents.find(intent) if intent.keyed else None
         if found is not None:
             return self._take(found, allow)
-        self._intents.check_times([intent])
         try:
             result = naming([intent], lambda: self._create_funded(intent, funding, allow))
-        except Reverted as error:
+        except (InvalidInput, Reverted) as error:
             return self._take(self._behind(error, intent), allow)
         return Payment(intent.transaction_id, False, State.COMMITTED, result)
 
@@ -89,11 +88,10 @@ class Payments:
         found = self._intents.find(intent) if intent.keyed else None
         if found is not None:
             return Payment(found.transaction_id, True, found.state)
-        self._intents.check_times([intent])
         fields = intent.order.fields(), intent.clauses.fields()
         try:
             result = naming([intent], lambda: self._binding.send("createSalted", *fields))
-        except Reverted as error:
+        except (InvalidInput, Reverted) as error:
             found = self._behind(error, intent)
             return Payment(found.transaction_id, True, found.state)
         return Payment(intent.transaction_id, False, State.INITIATED, result)
@@ -133,11 +131,11 @@ class Payments:
 
     def _create_funded(self, intent: Intent, funding: Funding, allow: int | None) -> TxResult:
         vault, amount = self._vault.address, intent.order.amount
-        function, arguments = _opening(intent)
+        function, arguments = intent.opening
         send = partial(self._send_paid, amount, function, *arguments)
         if funding == "allowance":
             attempt = partial(self._binding.simulate, function, *arguments)
-            return self._token.spend(vault, amount, attempt, send, allow=allow)
+            return self._token.spend(vault, lambda: amount, attempt, send, allow=allow)
 
         def send_with(permit: Permit) -> TxResult:
             order, clauses = intent.order.fields(), intent.clauses.fields()
@@ -149,12 +147,15 @@ class Payments:
         with self._token.explaining(self._vault.address, lambda: amount):
             return self._binding.send(function, *arguments)
 
-    def _behind(self, error: Reverted, intent: Intent) -> Transaction:
-        """The payment on account of which the kernel refused this one; else raises what it said."""
-        if error.name == "SaltUsed":
+    def _behind(self, error: InvalidInput | Reverted, intent: Intent) -> Transaction:
+        """The payment on account of which the kernel refused this one; else raises what speaks against it."""
+        if isinstance(error, Reverted) and error.name == "SaltUsed":
             found = self._intents.await_found(intent)
             if found is not None:
                 return found
+        elif error.outcome == "not_sent":
+            # The kernel compares deadlines with its clock itself; the clock is read to say what is wrong with them.
+            self._intents.check_times([intent])
         raise error
 
     def _take(self, found: Transaction, allow: int | None) -> Payment:
@@ -206,14 +207,7 @@ class Payments:
         total = sum(intent.order.amount for intent in intents)
         attempt = partial(self._binding.simulate, "createFundedBatch", orders)
         send = partial(self._send_paid, total, "createFundedBatch", orders)
-        return self._token.spend(self._vault.address, total, attempt, send, allow=allow)
-
-
-def _opening(intent: Intent) -> tuple[str, tuple[Any, ...]]:
-    clauses = intent.clauses
-    if clauses.usual and not clauses.agent_id and not clauses.requester_agent_id:
-        return "createFunded", (intent.order.fields(),)
-    return "createFundedWith", (intent.order.fields(), clauses.fields())
+        return self._token.spend(self._vault.address, lambda: total, attempt, send, allow=allow)
 
 
 def _check_allowance(standing: int | None, amount: int) -> int | None:

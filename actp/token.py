@@ -44,6 +44,11 @@ def _is_balance_error(error: Reverted) -> bool:
     return error.name == "ERC20InsufficientBalance" or "exceeds balance" in error.message.lower()
 
 
+def _lacks_allowance(error: MissingAllowance | Reverted) -> bool:
+    """Whether nothing was sent because an allowance is missing."""
+    return error.outcome == "not_sent" and (isinstance(error, MissingAllowance) or _is_allowance_error(error))
+
+
 def _send_when_approved(send: Callable[[], TxResult]) -> TxResult:
     # Behind one URL there may be several nodes, and not all have the block of the approval yet.
     until = time.monotonic() + _LAG_SECONDS
@@ -51,8 +56,7 @@ def _send_when_approved(send: Callable[[], TxResult]) -> TxResult:
         try:
             return send()
         except (MissingAllowance, Reverted) as error:
-            missing = isinstance(error, MissingAllowance) or _is_allowance_error(error)
-            if not missing or error.outcome != "not_sent" or time.monotonic() > until:
+            if not _lacks_allowance(error) or time.monotonic() > until:
                 raise
         time.sleep(_POLL_SECONDS)
 
@@ -65,6 +69,7 @@ class Token:
         self._session = session
         self._binding = Binding(session, "TestUSDC", address)
         self.signing = TokenSigning(session, address)
+        self._ample: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Token({self.address})"
@@ -109,7 +114,7 @@ class Token:
     def spend(
         self,
         spender: str,
-        amount: int,
+        amount: Callable[[], int],
         attempt: Callable[[], None],
         send: Callable[[], TxResult],
         *,
@@ -123,15 +128,29 @@ class Token:
         that error is raised before anything is sent. The result names the approval as `prior`, if there was one; if the
         call fails after an approval, the error's hint says that it stands. With `allow` the approval is for that much,
         at least for `amount`: a standing allowance for later calls.
+
+        `amount` is asked when it is needed. Where something was left of the allowance the last time, and nobody else of
+        this process is about to use it, neither is read: that the simulation of the call passes is proof enough.
         """
-        approved = amount if allow is None else max(amount, allow)
-        key = (self._session.genesis, self.address, self._session.address, spender)
-        with _allowances_of(key).share(lambda: self.allowance(spender), amount) as covered:
-            if covered or not self._approval_helps(attempt):
+        needs = _Once(amount)
+        desk = self._desk(spender)
+        if spender in self._ample:
+            with desk.alone(needs) as alone:
+                if alone:
+                    try:
+                        return send()
+                    except (MissingAllowance, Reverted) as error:
+                        if not _lacks_allowance(error):
+                            raise
+        with desk.share(lambda: self.allowance(spender), needs) as left:
+            self._note_left(spender, left)
+            if left >= 0 or not self._approval_helps(attempt):
                 return send()
-            if self.balance_of() < amount:
-                raise self._lacks(amount)
+            if self.balance_of() < needs():
+                raise self._lacks(needs())
+            approved = max(needs(), allow or 0)
             approval = self.approve(spender, approved)
+            self._note_left(spender, approved - needs())
             try:
                 return _send_when_approved(send).after((approval,))
             except ActpError as error:
@@ -149,9 +168,8 @@ class Token:
 
         Raises UnsupportedByToken, InsufficientFunds.
         """
-        key = (self._session.genesis, self.address, self._session.address, spender)
-        with _allowances_of(key).share(lambda: self.allowance(spender), amount) as covered:
-            if covered:
+        with self._desk(spender).share(lambda: self.allowance(spender), lambda: amount) as left:
+            if left >= 0:
                 return send()
             if self.balance_of() < amount:
                 raise self._lacks(amount)
@@ -178,8 +196,31 @@ class Token:
     def _lacks(self, amount: int) -> InsufficientFunds:
         return InsufficientFunds(self._session.address, asset="USDC", has=self.balance_of(), needs=amount)
 
+    def _note_left(self, spender: str, units: int) -> None:
+        """So many base units of the allowance will be left after the calls in flight."""
+        if units > 0:
+            self._ample.add(spender)
+        else:
+            self._ample.discard(spender)
+
+    def _desk(self, spender: str) -> _Allowances:
+        return _allowances_of((self._session.genesis, self.address, self._session.address, spender))
+
     def _account(self, account: str | None) -> str:
         return self._session.address if account is None else require_address(account, "account")
+
+
+class _Once:
+    """A number that is asked for when it is first needed."""
+
+    def __init__(self, ask: Callable[[], int]) -> None:
+        self._ask = ask
+        self._answer: int | None = None
+
+    def __call__(self) -> int:
+        if self._answer is None:
+            self._answer = self._ask()
+        return self._answer
 
 
 class _Allowances:
@@ -187,28 +228,46 @@ class _Allowances:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._promised = 0
+        self._promised: list[Callable[[], int]] = []
 
     @contextmanager
-    def share(self, standing: Callable[[], int], amount: int) -> Iterator[bool]:
-        """Yields True if the standing allowance covers `amount` besides what is promised already. Else waits until
-        nothing is promised, and yields False with nobody else here: the allowance may be replaced.
+    def alone(self, amount: Callable[[], int]) -> Iterator[bool]:
+        """Yields True, with `amount` promised, if nothing else is promised; else False."""
+        with self._changed:
+            alone = not self._promised
+            if alone:
+                self._promised.append(amount)
+        try:
+            yield alone
+        finally:
+            if alone:
+                self._release(amount)
+
+    @contextmanager
+    def share(self, standing: Callable[[], int], amount: Callable[[], int]) -> Iterator[int]:
+        """Yields what is left of the standing allowance besides `amount` and what is promised already. If it does not
+        cover them, waits until nothing is promised, and where it still does not, yields what it lacks, as a number
+        below zero, with nobody else here: the allowance may be replaced.
         """
         with self._changed:
-            covered = standing() >= self._promised + amount
-            if not covered and self._promised:
+            needs = amount()
+            left = standing() - needs - sum(promised() for promised in self._promised)
+            if left < 0 and self._promised:
                 self._changed.wait_for(lambda: not self._promised)
-                covered = standing() >= amount
-            if not covered:
-                yield False
+                left = standing() - needs
+            if left < 0:
+                yield left
                 return
-            self._promised += amount
+            self._promised.append(amount)
         try:
-            yield True
+            yield left
         finally:
-            with self._changed:
-                self._promised -= amount
-                self._changed.notify_all()
+            self._release(amount)
+
+    def _release(self, amount: Callable[[], int]) -> None:
+        with self._changed:
+            self._promised.remove(amount)
+            self._changed.notify_all()
 
 
 _desks: dict[tuple[str, str, str, str], _Allowances] = {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 from actp.errors import InvalidInput
 
@@ -120,6 +121,7 @@ def keccak(data: bytes) -> bytes:
     return digest(data)
 
 
+@lru_cache(maxsize=8192)
 def to_checksum(address: str) -> str:
     """The EIP-55 spelling of 0x and 40 hex digits."""
     digits = address[2:].lower()

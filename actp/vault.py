@@ -44,10 +44,9 @@ class EscrowVault:
         before the approval is sent. `standing_allowance` approves that many base units instead, for later payments,
         if anything is missing. Raises UnknownTransaction, InsufficientFunds, Reverted.
         """
-        record = self._kernel.get_transaction(transaction_id)
         return self._token.spend(
             self.address,
-            record.amount,
+            lambda: self._kernel.get_transaction(transaction_id).amount,
             attempt=lambda: self._kernel.simulate_link(transaction_id),
             send=lambda: self._kernel.link_escrow(transaction_id),
             allow=standing_allowance,

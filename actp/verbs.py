@@ -28,7 +28,7 @@ class Verbs:
 
     def __init__(self, session: Session, *, kernel: Kernel, vault: EscrowVault, token: Token, events: Events) -> None:
         self.kernel = kernel
-        intents = Intents(session, kernel, token, vault.address)
+        self.intents = intents = Intents(session, kernel, token, vault.address)
         stepwise = StepwisePayments(session, kernel=kernel, vault=vault, events=events, intents=intents)
         self._payments = Payments(session, kernel=kernel, vault=vault, token=token, intents=intents, stepwise=stepwise)
         self._relays = Relays(session, kernel=kernel, vault=vault.address, token=token, intents=intents)

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from actp.chain import dev_accounts
-from actp.cli import CHAIN_IDS, whole_number
+from actp.command_line import CHAIN_IDS, whole_number
 
 if TYPE_CHECKING:
     from actp.chain import EmbeddedChain

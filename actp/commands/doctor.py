@@ -7,13 +7,15 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from actp.cli import CHAIN_IDS, ExitCode, whole_number
+from actp.command_line import CHAIN_IDS, ExitCode, whole_number
 from actp.types import Network
 
 if TYPE_CHECKING:
     from actp.doctor import Report
 
-HELP = "Check endpoints, chain, contracts, account and clock; exit code 1 if something is wrong. Sends nothing."
+HELP = (
+    "Check endpoints, chain, contracts, account, clock and database; exit code 1 if something is wrong. Sends nothing."
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     account = parser.add_mutually_exclusive_group()
     account.add_argument("--account", metavar="ADDRESS", help="whose balances, allowance and nonce are looked at")
     account.add_argument("--key-variable", metavar="NAME", help="... that of the private key in this variable")
+    parser.add_argument("--store", metavar="URL", help="the database of what is sent; else ACTP_STORE_URL, else none")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
     parser.set_defaults(run=run)
 
@@ -45,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             deployment=arguments.deployment,
             account=account,
             account_origin=origin,
+            store=arguments.store,
         )
     )
     print(json.dumps(_to_json(report), indent=2) if arguments.json else "\n".join(_lines(report)))
@@ -95,5 +99,6 @@ def _to_json(report: Report) -> dict[str, Any]:
             }
             for one in report.endpoints
         ],
+        "database": None if report.database is None else asdict(report.database),
         "settings": [asdict(setting) for setting in report.settings],
     }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actp.config import STORE_VARIABLE
 from actp.errors import ConfigError, InvalidInput
@@ -18,7 +19,7 @@ __all__ = ["HELP", "configure"]
 
 HELP = "look at the outbox of a store, and drive or cancel what is in it"
 
-_STATUSES = ("queued", "held", "open", "mined", "failed", "dead", "cancelled", "undone")
+_STATUSES = ("queued", "held", "open", "mined", "failed", "dead", "cancelled", "undone", "unknown")
 
 
 def configure(noun: argparse.ArgumentParser) -> None:
@@ -28,14 +29,21 @@ def configure(noun: argparse.ArgumentParser) -> None:
     listing = _verb(verbs, "list", "list the newest intents")
     listing.add_argument("--status", action="append", choices=_STATUSES, default=[], help="only these; may be repeated")
     listing.add_argument("--limit", type=_positive, default=50, help="how many at most (default: %(default)s)")
+    listing.add_argument("--json", action="store_true", help="print one JSON object per line")
     listing.set_defaults(run=_list)
 
     showing = _verb(verbs, "show", "show one intent and all of its signatures")
     showing.add_argument("id", type=_positive, help="the intent's number, as `list` shows it")
+    showing.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
     showing.set_defaults(run=_show)
 
     retrying = _verb(verbs, "retry", "put dead or held intents back into the queue")
     retrying.add_argument("ids", type=_positive, nargs="+", metavar="ID")
+    retrying.add_argument(
+        "--not-paid",
+        action="store_true",
+        help="unknown ones too: you made sure that none of their hashes is mined",
+    )
     retrying.set_defaults(run=_retry)
 
     cancelling = _verb(verbs, "cancel", "take back intents that nothing was signed for")
@@ -87,6 +95,9 @@ def _list(arguments: argparse.Namespace) -> int:
     if not jobs:
         print("Nothing.", file=sys.stderr)
     for job in jobs:
+        if arguments.json:
+            print(json.dumps(_to_json(job)))
+            continue
         reason = f"  {job.code}: {job.reason}" if job.code else ""
         nonce = "-" if job.nonce is None else str(job.nonce)
         print(f"{job.id:>6}  {job.status:<9}  nonce {nonce:<6}  {job.intent.to or 'creation':<42}  {job.key}{reason}")
@@ -100,6 +111,9 @@ def _show(arguments: argparse.Namespace) -> int:
     job = _require(store, arguments.id)
     with store.read() as connection:
         signed = attempts.of_intents(connection, [job.id])[job.id]
+    if arguments.json:
+        print(json.dumps({**_to_json(job), "signatures": [_signature_to_json(one) for one in signed]}, indent=2))
+        return 0
     lines = {
         "intent": f"{job.id} ({job.kind})",
         "status": f"{job.status}{'' if job.code is None else f' ({job.code}: {job.reason})'}",
@@ -119,6 +133,42 @@ def _show(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _to_json(job: Job) -> dict[str, Any]:
+    """Numbers of wei are text: they outgrow what other languages read as a number."""
+    return {
+        "id": job.id,
+        "kind": str(job.kind),
+        "status": str(job.status),
+        "code": job.code,
+        "reason": job.reason,
+        "key": job.key,
+        "to": job.intent.to,
+        "value": str(job.intent.value),
+        "data": "0x" + job.intent.data.hex(),
+        "gas": job.intent.gas,
+        "nonce": job.nonce,
+        "tries": job.tries,
+        "due_at": job.due_at,
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "tx_hash": job.tx_hash,
+    }
+
+
+def _signature_to_json(one: Attempt) -> dict[str, Any]:
+    return {
+        "tx_hash": one.tx_hash,
+        "nonce": one.nonce,
+        "state": str(one.state),
+        "gas": one.gas,
+        "max_fee": str(one.max_fee),
+        "tip": str(one.tip),
+        "block_number": one.block_number,
+        "block_hash": one.block_hash,
+        "signed_at": one.signed_at,
+    }
+
+
 def _signature(one: Attempt) -> str:
     block = "" if one.block_number is None else f", block {one.block_number}"
     return f"{one.tx_hash} nonce {one.nonce}, at most {one.max_fee} wei per gas, tip {one.tip}: {one.state}{block}"
@@ -131,11 +181,13 @@ def _retry(arguments: argparse.Namespace) -> int:
     for intent_id in arguments.ids:
         job = _require(store, intent_id)
         with store.write() as connection:
-            if not outbox.retry(connection, job.id, store.clock.time()):
+            if not outbox.retry(connection, job.id, store.clock.time(), not_paid=arguments.not_paid):
+                unknown = job.status == "unknown"
                 raise InvalidInput(
                     f"Intent {intent_id} is {job.status}, and only what is dead or held is driven again.",
-                    hint="See `actp outbox show`.",
-                )
+                    hint=f"It may have been paid: look up the hashes of `actp outbox show {intent_id}`. If none is "
+                    "mined, add --not-paid." if unknown else "See `actp outbox show`.",
+                )  # fmt: skip
         print(f"{intent_id} is queued")
     return 0
 

@@ -7,6 +7,6 @@ for check in report.checks: print(check.status.value, check.name, check.detail, 
 from __future__ import annotations
 
 from actp.doctor.examination import examine
-from actp.doctor.report import Check, Report, Setting, Status, Subject
+from actp.doctor.report import Check, Database, Lease, Report, Setting, Status, Subject
 
-__all__ = ["Check", "Report", "Setting", "Status", "Subject", "examine"]
+__all__ = ["Check", "Database", "Lease", "Report", "Setting", "Status", "Subject", "examine"]

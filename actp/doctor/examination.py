@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from actp import artifacts
 from actp.deployments import AddressBook, Deployment, code_at, verify
+from actp.doctor.database import look_at_store
 from actp.doctor.report import Check, Report, Status, Subject
 from actp.doctor.settings import settings_of
 from actp.errors import ActpError, RpcError, RpcUnavailable, WrongChain
@@ -32,7 +33,9 @@ def examine(subject: Subject, *, now: Callable[[], float] = time.time) -> Report
         # What the pool drops is a check of its own here.
         warnings.simplefilter("ignore", EndpointDropped)
         examination.run()
-    return Report(settings_of(subject), examination.endpoints, tuple(examination.checks))
+    database = look_at_store(subject, now(), genesis=examination.genesis, kernel=examination.kernel)
+    checks = (*examination.checks, *database.checks)
+    return Report(settings_of(subject), examination.endpoints, checks, database.found)
 
 
 class _Examination:
@@ -41,6 +44,8 @@ class _Examination:
         self._now = now
         self.checks: list[Check] = []
         self.endpoints: tuple[EndpointStatus, ...] = ()
+        self.genesis: str | None = None
+        self.kernel: str | None = None
 
     def run(self) -> None:
         subject = self._subject
@@ -124,6 +129,7 @@ class _Examination:
             )  # fmt: skip
             return None
         self._ok("genesis", found)
+        self.genesis = found
         return found
 
     # ---------------------------------------------------------------- the contracts
@@ -135,6 +141,7 @@ class _Examination:
         except ActpError as error:
             self._failed("contracts", error)
             return None
+        self.kernel = deployment.kernel
         places = {kind: contract.address for kind, contract in deployment.contracts.items()}
         if deployment.token is not None and deployment.token not in places.values():
             places["token"] = deployment.token
@@ -223,7 +230,7 @@ class _Examination:
     def _skip(self, why: str, *names: str) -> None:
         self.checks += [Check(name, Status.SKIPPED, why) for name in names]
 
-    def _try(self, name: str, check: Callable[[], None]) -> bool:
+    def _try(self, name: str, check: Callable[[], object]) -> bool:
         """Runs a check that raises or reports; whether it did not raise."""
         try:
             check()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from actp.config import RPC_POOL_VARIABLE, RPC_URL_VARIABLE
+from actp.config import RPC_POOL_VARIABLE, RPC_URL_VARIABLE, STORE_VARIABLE
 from actp.deployments import FOLDER_VARIABLE, writable_folder
 from actp.doctor.report import Setting, Subject
+from actp.engine.store.peeking import redacted
 from actp.errors import ActpError
 from actp.networks import transport_for
 
@@ -27,9 +28,21 @@ def settings_of(subject: Subject) -> tuple[Setting, ...]:
             FOLDER_VARIABLE if os.environ.get(FOLDER_VARIABLE) else "default",
         ),
     ]
+    found.append(_store_setting(subject))
     if subject.account is not None:
         found.append(Setting("account", subject.account, subject.account_origin))
     return tuple(found)
+
+
+def _store_setting(subject: Subject) -> Setting:
+    url = subject.store_url
+    if url is None:
+        return Setting("store", "memory", "default")
+    try:
+        shown = redacted(url)
+    except ActpError:
+        shown = "unusable"
+    return Setting("store", shown, "--store" if subject.store else STORE_VARIABLE)
 
 
 def _rpc_setting(subject: Subject, default: str) -> Setting:

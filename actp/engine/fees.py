@@ -55,8 +55,8 @@ MAX_TIP = 3 * _GWEI
 """A block full of panic must not set our price."""
 
 MAX_GROWTH = 4
-"""How many times its first offer one send pays at most when nodes find it too low, unless the whole chain's fees rise
-by more."""
+"""How many times its first offer, or today's, a replacement offers at most: who pays that and still waits does not wait
+for a fee, and no node can talk a sender into more."""
 
 _RAISE_PERCENT = 150
 """Nodes replace bytes only for an eighth more; half more gets from the first offer to the most in five steps."""
@@ -96,18 +96,21 @@ class FeePolicy:
     """Hard caps, in wei, that no first offer and no replacement goes above. Raises InvalidInput unless positive.
 
     `max_fee_per_gas` bounds EIP-1559's maxFeePerGas, `max_total_wei` everything that one eth transaction may cost apart
-    from its value. `max_tip` bounds the tip of a first offer; replacements may have to tip more, within the fee.
+    from its value. `max_tip` bounds the tip of a first offer; replacements may have to tip more, within the fee, and
+    `max_growth` bounds them: so many times the first offer or today's, whichever is more.
     """
 
     max_fee_per_gas: int = 500 * _GWEI
     max_tip: int = MAX_TIP
     max_total_wei: int = _ETHER // 4
+    max_growth: int = MAX_GROWTH
 
     def __post_init__(self) -> None:
-        for name in ("max_fee_per_gas", "max_tip", "max_total_wei"):
+        for name in ("max_fee_per_gas", "max_tip", "max_total_wei", "max_growth"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-                raise InvalidInput(f"{name} must be a positive int of wei, not {shown(value)}.")
+                unit = "" if name == "max_growth" else " of wei"
+                raise InvalidInput(f"{name} must be a positive int{unit}, not {shown(value)}.")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> FeePolicy:
@@ -181,17 +184,40 @@ def raised(first: Fees, refused: Fees, offered: Fees, policy: FeePolicy | None =
     """More than `refused`, which a node found too low: at least an eighth more in both fields, as nodes demand.
 
     `first` is the first offer of the send and `offered` today's suggestion, which may have moved: the result is at most
-    MAX_GROWTH times the one or the other, whichever is more, and never above the cap. Raises FeeTooHigh if no such
-    fees are left.
+    `max_growth` times the one or the other, and never above the caps. Where today's sends offer more than `refused`
+    does, the least step is always open: what our own earlier tips did to today's suggestion must not leave a send
+    behind it. Raises FeeTooHigh if no such fees are left.
     """
     caps = policy or FeePolicy()
-    most = min(max(MAX_GROWTH * first.max_fee, offered.max_fee), caps.max_fee_per_gas)
-    max_fee = min(max(offered.max_fee, refused.max_fee * _RAISE_PERCENT // 100, _an_eighth_more(refused.max_fee)), most)
-    most_tip = min(max(MAX_GROWTH * first.tip, offered.tip), max_fee)
-    tip = min(max(offered.tip, refused.tip * _RAISE_PERCENT // 100, _an_eighth_more(refused.tip)), most_tip)
+    behind = offered.max_fee > refused.max_fee or offered.tip > refused.tip
+
+    def most(first: int, refused: int, offered: int) -> int:
+        grown = caps.max_growth * max(first, offered)
+        return max(grown, _an_eighth_more(refused)) if behind else grown
+
+    most_fee = min(most(first.max_fee, refused.max_fee, offered.max_fee), caps.max_fee_per_gas)
+    max_fee = _step(refused.max_fee, offered.max_fee, most_fee)
+    tip = _step(refused.tip, offered.tip, min(most(first.tip, refused.tip, offered.tip), max_fee))
     if max_fee < _an_eighth_more(refused.max_fee) or tip < _an_eighth_more(refused.tip):
-        raise _too_high(_an_eighth_more(refused.max_fee), caps)
+        asked = _an_eighth_more(refused.max_fee)
+        if asked > caps.max_fee_per_gas:
+            raise _too_high(asked, caps)
+        raise FeeTooHigh(
+            f"It offers {_gwei(refused)}, {caps.max_growth} times what is usual (today {_gwei(offered)}), or almost.",
+            asked=asked,
+            cap=most_fee,
+            hint="More would not help: see whether the chain makes blocks, and the node passes on what it gets.",
+        )
     return Fees(max_fee=max_fee, tip=tip, base_fee=offered.base_fee)
+
+
+def _step(refused: int, offered: int, most: int) -> int:
+    """Half more, or today's offer, within what is allowed."""
+    return min(max(offered, refused * _RAISE_PERCENT // 100, _an_eighth_more(refused)), most)
+
+
+def _gwei(offer: Fees) -> str:
+    return f"{offer.max_fee / _GWEI:g} gwei per gas with a tip of {offer.tip / _GWEI:g}"
 
 
 def _an_eighth_more(fee: int) -> int:

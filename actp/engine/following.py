@@ -11,6 +11,7 @@ from actp.engine.connection import Connection
 from actp.engine.counting import count_mined
 from actp.engine.handover import Handover
 from actp.engine.lane import Lane
+from actp.engine.overtaken import Overtaken
 from actp.engine.policy import Policy
 from actp.engine.store.schema import AttemptState
 from actp.engine.watching import Watching
@@ -36,6 +37,7 @@ class Following:
         self._policy = policy
         self._clock = lane.store.clock
         self._watching = Watching(transport, lane)
+        self._overtaken = Overtaken(transport, lane, policy)
         self._looked_at = self._checked_at = float("-inf")
         self._progress_at = self._resent_at = self._bumped_at = self._clock.monotonic()
         self._resend_gap = policy.resend_after
@@ -53,6 +55,18 @@ class Following:
         self._watching.look()
         self._resend(handover)
         self._progress_at = self._clock.monotonic()
+
+    def look_again(self, handover: Handover) -> None:
+        """Blocks may be gone: what was in them is open again, and broadcast. Raises RpcError, RpcUnavailable,
+        StoreError.
+        """
+        reopened = self._reopen()
+        self._watching.look()
+        if reopened:
+            self._resend(handover)
+        self._lane.suspicion.clear()
+        # Nobody waits for what is open again: one more look, at the next occasion, finds it mined.
+        self._lane.suspicion.raised = reopened
 
     def round(self, handover: Handover, *, busy: bool = False) -> None:
         """Looks at the chain, if it is time to; less often while there is much to send. Raises as `recover`."""
@@ -78,19 +92,30 @@ class Following:
             self._bumped_at = now
             self._replace_lowest(handover)
 
-    def _reopen(self) -> None:
+    def _reopen(self) -> bool:
         nonce = self._watching.check_blocks()
-        if nonce is not None:
-            _log.warning("Blocks are gone from the chain: nonce %d and later ones are open again.", nonce)
-            self._lane.taken_back(nonce)
-            self._looked_at = float("-inf")
-            self._resent_at = self._progress_at = self._clock.monotonic() - self._resend_gap
+        if nonce is None:
+            return False
+        _log.warning("Blocks are gone from the chain: nonce %d and later ones are open again.", nonce)
+        self._lane.taken_back(nonce)
+        self._looked_at = float("-inf")
+        self._resent_at = self._progress_at = self._clock.monotonic() - self._resend_gap
+        return True
 
     def _requeue_overtaken(self) -> None:
-        for one in self._watching.overtaken(self._policy.buried):
+        lost, unknown = self._overtaken.look()
+        for one in lost:
             self._lane.withdrawn(
                 one, code="overtaken", reason=f"Somebody else used nonce {one.nonce} of this account.",
                 due_at=self._clock.time(), state=AttemptState.REPLACED,
+            )  # fmt: skip
+        for one in unknown:
+            _log.error("Nobody tells what became of intent %d: see `actp outbox show`.", one.intent_id)
+            self._lane.unresolved(
+                one, code="nonce_used",
+                reason=f"Nonce {one.nonce} was used so long ago that this node keeps neither the state that tells in "
+                "which block, nor any of these signatures. Look them up elsewhere; if none is mined, "
+                f"`actp outbox retry --not-paid {one.intent_id}` sends the call again.",
             )  # fmt: skip
 
     def _resend(self, handover: Handover) -> None:

@@ -17,13 +17,15 @@ from actp.engine.crash import CrashPoint
 from actp.engine.exchange import broadcast, broadcast_all, mined_count
 from actp.engine.fees import Fees
 from actp.engine.gates import Hold, Paused
+from actp.engine.giving_up import explain_open
 from actp.engine.intents import Submission
 from actp.engine.lane import Lane
 from actp.engine.lookup import used_by_another
 from actp.engine.pricing import Call, Pricing
 from actp.engine.replies import Reply
+from actp.engine.store import StoreError
 from actp.engine.store.schema import AttemptState
-from actp.errors import ActpError, RpcError, RpcUnavailable, SendError
+from actp.errors import ActpError, FeeTooHigh, InsufficientFunds, RpcError, RpcUnavailable, SendError
 from actp.signers import Signer
 from actp.types import EthTransaction
 from actp.units import keccak
@@ -83,11 +85,13 @@ class Handover:
     def sign(self, calls: Sequence[Call]) -> list[Submission]:
         """Signs calls with the lowest free nonces, and stores nonces and bytes in one commit. Nothing is sent.
 
-        Raises StoreError, LeaseLost, Paused, SendError.
+        Raises FeeTooHigh, RpcError, RpcUnavailable, StoreError, LeaseLost, Paused, SendError.
         """
         crash.point(CrashPoint.BEFORE_SIGN)
         nonces = self._lane.free_nonces(len(calls))
         signed = [self._sign(call, nonce, ()) for call, nonce in zip(calls, nonces, strict=True)]
+        for one in signed:
+            self._pricing.require_cap(one)
         self._store(signed, again=False)
         return signed
 
@@ -116,7 +120,9 @@ class Handover:
                 return judged(Next.OVERTAKEN)
             return judged(Next.WAIT if late or theirs is False else Next.AGAIN)
         if reply is Reply.UNDERPRICED:
-            higher = None if late else self.bid_again(call, submission)
+            # Other nodes may have taken what this one refuses: it must not drive the price up at once.
+            enough = late or len(submission.hashes) >= _MOST_SIGNATURES
+            higher = None if enough else self.bid_again(call, submission)
             return judged(Next.WAIT) if higher is None else judged(Next.AGAIN, higher)
         if reply in (Reply.NONCE_WAITING, Reply.NONCE_AHEAD, Reply.RATE_LIMITED, Reply.NOT_DELIVERED) and not late:
             if reply is Reply.NONCE_AHEAD:
@@ -131,17 +137,18 @@ class Handover:
 
         Nothing here may end the send: the bytes that were refused may be with another node.
         """
-        if len(refused.hashes) >= _MOST_SIGNATURES:
-            return None
         offered = Fees(refused.fields.max_fee_per_gas, refused.fields.max_priority_fee_per_gas, call.fees.base_fee)
         try:
             signed = self._sign(self._pricing.raised(call, offered), refused.nonce, (*refused.earlier, refused))
-        except ActpError:
-            return None
-        crash.point(CrashPoint.BEFORE_REPLACE)
-        try:
+            self._pricing.require_cap(signed)
+            crash.point(CrashPoint.BEFORE_REPLACE)
             self._store([signed], again=True)
-        except Paused:
+        except (FeeTooHigh, InsufficientFunds, Paused) as error:
+            with suppress(StoreError):
+                reason = f"Not replaced with higher fees: {error.message}"
+                explain_open(self._lane, refused.intent_id, error.code, reason)
+            return None
+        except ActpError:
             return None
         return signed
 
@@ -197,6 +204,8 @@ def nudge(pricing: Pricing, lane: Lane, waiting: Submission) -> None:
     One is enough: when it is mined the next one is the lowest. The answer decides nothing; receipts do.
     """
     with suppress(RpcError, RpcUnavailable):
-        lowest = lane.lowest(mined_count(pricing.transport, waiting.sender))
+        count = mined_count(pricing.transport, waiting.sender)
+        lane.suspicion.saw_count(count, lane.last_mined())
+        lowest = lane.lowest(count)
         if lowest is not None and lowest.nonce < waiting.nonce:
             broadcast(pricing.transport, lowest.raw)

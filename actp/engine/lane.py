@@ -22,6 +22,7 @@ from actp.engine.lease import Grip, Lease, LeaseBusy
 from actp.engine.remembering import Account, Remembering, restored
 from actp.engine.store import Store, StoreError, attempts, leases, outbox
 from actp.engine.store.schema import AttemptState, IntentStatus
+from actp.engine.suspicion import Suspicion
 from actp.engine.turns import Turns
 from actp.errors import SendError
 from actp.rpc import LIVE_GENESIS
@@ -46,6 +47,7 @@ class Lane(Remembering):
         self.account = Account(chain_id, address, genesis)
         self.lease = Lease(store, self.id, chain_id, address)
         self.turns = Turns()
+        self.suspicion = Suspicion(reopens=self.reopens)
         self.fresh = True
         """Somebody else may have written since this process last did: what is stored has to be looked at first."""
         self.recount = True
@@ -167,6 +169,8 @@ class Lane(Remembering):
             self._write_marks(connection, now)
             if not again and not outbox.open_with(connection, [(one.intent_id, one.nonce) for one in signed], now):
                 raise SendError("The send was cancelled meanwhile.", code="cancelled", hint="Nothing was sent.")
+            for one in signed if again else ():
+                outbox.explain(connection, one.intent_id, now, code=None, reason=None)
             attempts.add(connection, self.id, signed, self.lease.token, now)
         self._marks = {}
         crash.point(CrashPoint.AFTER_REPLACE if again else CrashPoint.AFTER_COMMIT)
@@ -210,6 +214,20 @@ class Lane(Remembering):
             for tx_hash in submission.hashes:
                 self._marks.pop(tx_hash, None)
 
+    def unresolved(self, submission: Submission, *, code: str, reason: str) -> None:
+        """Its nonce is used, and nobody can tell by which bytes: the job ends as UNKNOWN, and is never sent again by
+        itself.
+        """
+        now = self.store.clock.time()
+        with self.store.write() as connection:
+            self.lease.fence(connection)
+            outbox.move(
+                connection, [submission.intent_id], [IntentStatus.OPEN], IntentStatus.UNKNOWN, now,
+                code=code, reason=reason,
+            )  # fmt: skip
+        with self._lock:
+            self._open.pop(submission.nonce, None)
+
     # ------------------------------------------------------------------ what the chain says, without a turn
 
     def settled(self, found: Sequence[Settled]) -> None:
@@ -230,6 +248,7 @@ class Lane(Remembering):
                 # Memory must not fill up with what nobody will ask for again.
                 outbox.forget(connection, self.id, max(one.nonce for one in found) - _REMEMBERED)
         crash.point(CrashPoint.AFTER_SEALED)
+        self.suspicion.saw_mined(found)
         with self._lock:
             for one in found:
                 opened = self._open.get(one.nonce)

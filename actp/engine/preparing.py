@@ -20,13 +20,16 @@ __all__ = ["Prepared", "Preparing", "SetAside"]
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A job that is not signed now. `final`: another try would not help; `held`: it waits for an approval."""
+    """A job that is not signed now. `final`: another try would not help; `held`: it waits for an approval; `endless`:
+    it waits for lower fees, however long that takes.
+    """
 
     job: Job
     code: str
     reason: str
     final: bool = False
     held: bool = False
+    endless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +48,15 @@ class Preparing:
         self._pricing = pricing
         self._policy = policy
         self._gate = gate
-        self._fees: Fees | None = None
+        self._fees: Fees | FeeTooHigh | None = None
         self._fees_at = 0.0
 
     def run(self, jobs: Sequence[Job]) -> Prepared:
         """Raises RpcError, RpcUnavailable, FeeTooHigh with nothing decided."""
+        offered = self.offered()
         aside: list[SetAside] = []
         allowed = [job for job in jobs if self._allows(job, aside)]
         limits = self._limits(allowed, aside)
-        offered = self.offered()
         calls = []
         for job in allowed:
             if job.id in limits:
@@ -63,10 +66,16 @@ class Preparing:
         return Prepared(tuple(affordable), tuple(aside))
 
     def offered(self) -> Fees:
-        """Today's fees, not older than the policy allows."""
+        """Today's fees, not older than the policy allows. Raises FeeTooHigh, RpcError, RpcUnavailable."""
         now = self._lane.store.clock.monotonic()
         if self._fees is None or now - self._fees_at >= self._policy.fees_for:
-            self._fees, self._fees_at = self._pricing.fees(), now
+            try:
+                self._fees = self._pricing.fees()
+            except FeeTooHigh as error:
+                self._fees = error
+            self._fees_at = now
+        if isinstance(self._fees, FeeTooHigh):
+            raise self._fees.with_traceback(None)
         return self._fees
 
     def _allows(self, job: Job, aside: list[SetAside]) -> bool:
@@ -129,7 +138,7 @@ class Preparing:
                 costs[call.gas, call.data] = cost
                 self._pricing.policy.require(cost)
             except FeeTooHigh as error:
-                aside.append(SetAside(jobs[call.intent_id], error.code, error.message))
+                aside.append(SetAside(jobs[call.intent_id], error.code, error.message, endless=True))
                 continue
             needs = call.value + cost.total
             if needs > left:

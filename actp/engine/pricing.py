@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from actp import reverts
 from actp.engine import fees
 from actp.engine.fees import FeePolicy, Fees
+from actp.engine.intents import Submission
 from actp.engine.replies import Reply, classify
 from actp.errors import InsufficientFunds, RpcError, SendError
 from actp.rpc import Transport
@@ -105,6 +106,15 @@ class Pricing:
             raise InsufficientFunds(self.address, asset="ETH", has=has, needs=needs)
         with self._lock:
             self._funds = (time.monotonic(), has - needs)
+
+    def require_cap(self, signed: Submission) -> None:
+        """Raises FeeTooHigh, RpcError, RpcUnavailable. Asks what these very bytes cost; off OP-stack chains nobody is
+        asked.
+        """
+        fields = signed.fields
+        offer = Fees(fields.max_fee_per_gas, fields.max_priority_fee_per_gas, 0)
+        cost = fees.total_cost(self.transport, offer, fields.gas, signed.raw, chain_id=self.chain_id)
+        self.policy.require(cost)
 
     def estimate(self, to: str | None, data: bytes, value: int) -> int:
         """Gas limit for a call: what it used when simulated, and 20 % more. Raises Reverted, InsufficientFunds."""

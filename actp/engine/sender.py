@@ -28,7 +28,7 @@ from actp.engine.sending import hand_over
 from actp.engine.store import Store, StoreError, outbox
 from actp.engine.store.schema import IntentStatus
 from actp.engine.waiting import Waiting
-from actp.errors import RpcError, RpcUnavailable, SendError
+from actp.errors import OutcomeUnknown, RpcError, RpcUnavailable, SendError
 from actp.rpc import Transport
 from actp.signers import Signer
 from actp.types import Receipt
@@ -154,7 +154,10 @@ class Sender:
         are watched; what is stuck is signed again with higher fees. Raises Reverted if it failed, OutcomeUnknown if it
         is not seen mined within `timeout` seconds.
         """
-        waiting = Waiting(self._connection, self._pricing, submission, policy=self._policy, bump=self._bump)
+        waiting = Waiting(
+            self._connection, self._pricing, submission, policy=self._policy, bump=self._bump,
+            look_again=self._look_again,
+        )  # fmt: skip
         receipt = waiting.run(self._timeout if timeout is None else timeout)
         if not receipt.succeeded:
             raise receipts.reason_for(self.transport, waiting.submission, receipt)
@@ -186,6 +189,8 @@ class Sender:
         found = lane.submission(job.id)
         if job.status in _SENT and found is not None:
             return found
+        if job.status is IntentStatus.UNKNOWN and found is not None:
+            raise OutcomeUnknown(job.reason or "Nobody tells.", tx_hashes=found.hashes, nonce=found.nonce)
         raise SendError(
             f"The intent with the idempotency key {key!r} is {job.status.value} ({job.reason or 'no reason given'}).",
             code=f"intent_{job.status.value}",
@@ -220,9 +225,20 @@ class Sender:
             except LeaseBusy:
                 if before_broadcast is not None or time.monotonic() >= until:
                     raise
+            except SendError:
+                # A worker may have sent it just before this process got the lease.
+                sent = self._sent(lane, job)
+                if sent is None:
+                    raise
+                return sent
             delegated = self._delegate(lane, job, _DELEGATE_FOR)
             if delegated is not None:
                 return delegated
+
+    def _sent(self, lane: Lane, job: Job) -> Submission | None:
+        """What is signed for the job, None if nothing is that may be mined."""
+        now = lane.job(job.id)
+        return lane.submission(job.id) if now is not None and now.status in _SENT else None
 
     def _delegate(self, lane: Lane, job: Job, seconds: float) -> Submission | None:
         """What another process has signed for the job, None if it did nothing. Raises SendError if it gave up."""
@@ -230,9 +246,10 @@ class Sender:
             outbox.hasten(connection, job.id, lane.store.clock.time())
         until = time.monotonic() + seconds
         while time.monotonic() < until:
+            sent = self._sent(lane, job)
+            if sent is not None:
+                return sent
             now = lane.job(job.id)
-            if now is not None and now.status in _SENT:
-                return lane.submission(job.id)
             if now is not None and now.status is not IntentStatus.QUEUED:
                 raise SendError(
                     f"Another process was asked to send it, and did not: {now.reason or now.status.value}",
@@ -248,19 +265,33 @@ class Sender:
         with lane.turn(self._timeout, lease_timeout=min(patience, self._timeout)):
             if lane.fresh:
                 self._recover(lane)
+            elif lane.suspicion.raised:
+                self._reopen(lane)
             count_mined(self.transport, lane)
             handover = Handover(self.signer, lane, self._pricing, hold=self._hold, before_broadcast=before_broadcast)
-            return hand_over(handover, lane, self._pricing, call.of(job.id), timeout=self._handover_timeout)
+            return hand_over(
+                handover, lane, self._pricing, call.of(job.id), timeout=self._handover_timeout,
+                look_again=lambda: self._reopen(lane),
+            )  # fmt: skip
 
     def _recover(self, lane: Lane) -> None:
         """What an earlier process signed is looked up and broadcast again first; what it only queued is for a worker,
         which may have a gate.
         """
         if lane.store.durable:
-            broadcasting = Broadcasting(self._policy)
-            following = Following(self.transport, self._connection, lane, broadcasting, self._policy)
-            following.recover(Handover(self.signer, lane, self._pricing))
+            self._following(lane).recover(Handover(self.signer, lane, self._pricing))
         lane.fresh = False
+
+    def _reopen(self, lane: Lane) -> None:
+        """Blocks that it has seen may be gone: looks whether they are. Needs the turn."""
+        self._following(lane).look_again(Handover(self.signer, lane, self._pricing))
+
+    def _look_again(self, lane: Lane) -> None:
+        with suppress(SendError), lane.turn(1.0):  # who has the turn or the lease meanwhile notices too
+            self._reopen(lane)
+
+    def _following(self, lane: Lane) -> Following:
+        return Following(self.transport, self._connection, lane, Broadcasting(self._policy), self._policy)
 
     def _cancel(self, lane: Lane, job: Job) -> None:
         with lane.store.write() as connection:

@@ -30,7 +30,9 @@ _LONGEST_REBROADCAST = 15.0
 
 
 class Waiting:
-    """Waits for one submission. `bump` signs it again with higher fees; it is called when nothing else helped."""
+    """Waits for one submission. `bump` signs it again with higher fees; it is called when nothing else helped.
+    `look_again` is called when it seems that blocks are gone.
+    """
 
     def __init__(
         self,
@@ -40,6 +42,7 @@ class Waiting:
         *,
         policy: Policy,
         bump: Callable[[Submission], Submission],
+        look_again: Callable[[Lane], None],
     ) -> None:
         self._connection = connection
         self._pricing = pricing
@@ -48,6 +51,7 @@ class Waiting:
         self._submission = self._lane.find(submission.tx_hash) or submission
         self._policy = policy
         self._bump = bump
+        self._look_again = look_again
 
     def run(self, timeout: float) -> Receipt:
         """The receipt of whichever signature is mined. Raises OutcomeUnknown after `timeout` s."""
@@ -59,12 +63,18 @@ class Waiting:
             try:
                 receipt = self._find()
                 if receipt is not None:
+                    if self._lane.suspicion.raised:
+                        # That it is mined stays true; what was mined before it may be in other blocks now.
+                        with suppress(RpcError, RpcUnavailable, StoreError):
+                            self._look_again(self._lane)
                     return receipt
                 now = time.monotonic()
                 if now >= rebroadcast_at:
                     gap = min(gap * 2, _LONGEST_REBROADCAST)
                     rebroadcast_at = now + gap
                     trouble = self._rebroadcast(now)
+                    if self._lane.suspicion.raised:
+                        self._look_again(self._lane)
                 if now >= bump_at:
                     bump_at = now + self._policy.stuck_after
                     self._submission = self._bump(self._submission)
@@ -129,4 +139,7 @@ def is_sealed(transport: Transport, lane: Lane, receipt: Receipt, policy: Policy
     if not wanted:
         return True
     block = transport.request("eth_getBlockByNumber", [hex(receipt.block_number), False])
-    return block is not None and str(block["hash"]).lower() == receipt.block_hash.lower()
+    if block is None or str(block["hash"]).lower() != receipt.block_hash.lower():
+        return False
+    lane.suspicion.saw_block(block)
+    return True

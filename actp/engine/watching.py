@@ -8,7 +8,6 @@ from typing import Any
 from actp.engine.exchange import ask_all
 from actp.engine.intents import Attempt, Settled, Submission
 from actp.engine.lane import Lane
-from actp.engine.lookup import used_by_another, who_used
 from actp.engine.store import attempts
 from actp.engine.store.schema import AttemptState
 from actp.errors import RpcError
@@ -50,21 +49,6 @@ class Watching:
         if not self._lane.recount:
             self._lane.counted(max(self._lane.mined, count))
         return bool(found)
-
-    def overtaken(self, buried: int) -> list[Submission]:
-        """What can never be mined, because other bytes with its nonce are, deep enough in the chain."""
-        lost = []
-        opened = self._lane.opened()
-        if not opened or opened[0].nonce >= self._lane.mined:
-            return []
-        count, head = self._heights()
-        for one in opened:
-            if one.nonce >= min(count, self._lane.mined):
-                break
-            depth = self._depth_of_other(one, head)
-            if depth is not None and depth >= buried:
-                lost.append(one)
-        return lost
 
     def check_blocks(self) -> int | None:
         """The lowest nonce of ours whose block is no longer on the chain, None if all still are.
@@ -176,13 +160,6 @@ class Watching:
         blocks = self._blocks([hex(number) for number in numbers])
         sealed = {number: _hash(block) for number, block in zip(numbers, blocks, strict=True) if block is not None}
         return [one for one in got if sealed.get(one.block_number) == one.block_hash.lower()]
-
-    def _depth_of_other(self, one: Submission, head: int) -> int | None:
-        if not used_by_another(self._transport, one.sender, one.nonce, one.hashes):
-            return None
-        user = who_used(self._transport, one.sender, one.nonce)
-        found = None if user is None else self._transport.request("eth_getTransactionByHash", [user])
-        return None if found is None or found.get("blockNumber") is None else head - int(found["blockNumber"], 16)
 
     def _ask(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
         answers: list[Any] = []

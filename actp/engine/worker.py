@@ -19,7 +19,7 @@ from actp.engine.counting import count_mined
 from actp.engine.fees import FeePolicy
 from actp.engine.following import Following
 from actp.engine.gates import Gate, Hold, Paused
-from actp.engine.giving_up import postpone, set_aside
+from actp.engine.giving_up import explain_due, postpone, set_aside
 from actp.engine.handover import Handover
 from actp.engine.intents import Intent, Kind
 from actp.engine.lane import Lane
@@ -29,7 +29,7 @@ from actp.engine.preparing import Preparing
 from actp.engine.pricing import Call, Pricing
 from actp.engine.store import Store, StoreError, outbox
 from actp.engine.store.leases import LeaseLost
-from actp.errors import ActpError, ConfigError, RpcError, RpcUnavailable, SendError
+from actp.errors import ActpError, ConfigError, FeeTooHigh, RpcError, RpcUnavailable, SendError
 from actp.rpc import Transport
 from actp.signers import Signer
 
@@ -67,6 +67,7 @@ class Worker:
         self._pricing = Pricing(transport, signer.address, chain_id=chain_id, policy=caps)
         self._broadcasting = Broadcasting(self._policy)
         self._busy = False
+        self._too_high: FeeTooHigh | None = None
         self._lane: Lane | None = None
         self._following: Following | None = None
         self._preparing: Preparing | None = None
@@ -90,7 +91,7 @@ class Worker:
     def step(self) -> bool:
         """One round; whether there was anything to do.
 
-        Raises StoreError, RpcError, RpcUnavailable, FeeTooHigh, OtherChain, WrongChain.
+        Raises StoreError, RpcError, RpcUnavailable, OtherChain, WrongChain.
         """
         lane = self._enter()
         try:
@@ -142,14 +143,17 @@ class Worker:
         gaps = lane.gaps()[: self._policy.batch]
         if not gaps:
             return False
+        assert self._preparing is not None
+        try:
+            offered = self._preparing.offered()
+        except FeeTooHigh:
+            return False  # what waits behind the gap says so itself, in its row
         now = self._clock.time()
         nothing = Intent(lane.address, b"", 0, _TRANSFER_GAS)
         wanted = [(f"fill-{nonce}-{lane.lease.token}-{int(now * 1_000)}", nothing) for nonce in gaps]
         with lane.store.write() as connection:
             lane.lease.fence(connection)
             jobs = outbox.enqueue(connection, lane.id, wanted, now=now, due_at=now, kind=Kind.FILL)
-        assert self._preparing is not None
-        offered = self._preparing.offered()
         self._send(lane, handover, [Call(lane.address, b"", 0, _TRANSFER_GAS, offered, job.id) for job in jobs])
         return True
 
@@ -164,7 +168,13 @@ class Worker:
             jobs = outbox.due(connection, lane.id, self._clock.time(), room)
         if not jobs:
             return False
-        prepared = self._preparing.run(jobs)
+        try:
+            prepared = self._preparing.run(jobs)
+        except FeeTooHigh as error:
+            if error is not self._too_high:  # the same one is raised again until fees are asked for again
+                explain_due(lane, error.code, error.message)
+                self._too_high = error
+            return False
         for one in prepared.aside:
             set_aside(lane, self._policy, one)
         if prepared.calls:
@@ -179,15 +189,16 @@ class Worker:
     def _send(self, lane: Lane, handover: Handover, calls: Sequence[Call]) -> None:
         try:
             signed = handover.sign(calls)
-        except (Paused, SendError) as error:
-            # One of them was paused or cancelled, and nothing is stored: each for itself, so that it stops no other.
+        except (FeeTooHigh, Paused, SendError) as error:
+            # One of them is too dear, paused or cancelled, and nothing is stored: each for itself, so that it stops no
+            # other.
             if len(calls) > 1:
                 for call in calls:
                     self._send(lane, handover, [call])
-            elif isinstance(error, Paused):
+            elif isinstance(error, (Paused, FeeTooHigh)):
                 postpone(lane, self._policy, calls[0].intent_id, error.code, error.message, endless=True)
             return
-        except StoreError:
+        except (StoreError, RpcError, RpcUnavailable):
             raise
         except ActpError as error:
             for call in calls:

@@ -12,7 +12,8 @@ import pytest
 
 from actp import deployments
 from actp.chain import DevAccount
-from actp.cli import ExitCode, main
+from actp.cli import main
+from actp.command_line import ExitCode
 from actp.errors import RpcUnavailable
 from actp.rpc import genesis_hash
 from tests.chain.cli_process import actp_chain

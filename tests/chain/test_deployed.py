@@ -21,9 +21,9 @@ def test_the_contracts_are_wired_and_the_vault_is_approved(
     chain: EmbeddedChain, deployed: Deployment, accounts: Accounts
 ) -> None:
     assert ask(chain, "ACTPKernel", deployed.kernel, "approvedEscrowVaults", deployed.vault) is True
-    assert ask(chain, "ACTPKernel", deployed.kernel, "admin") == accounts[0].address.lower()
-    assert ask(chain, "ACTPKernel", deployed.kernel, "USDC") == str(deployed.token).lower()
-    assert ask(chain, "EscrowVault", deployed.vault, "kernel") == deployed.kernel.lower()
+    assert ask(chain, "ACTPKernel", deployed.kernel, "admin") == accounts[0].address
+    assert ask(chain, "ACTPKernel", deployed.kernel, "USDC") == deployed.token
+    assert ask(chain, "EscrowVault", deployed.vault, "kernel") == deployed.kernel
 
 
 class TestIsolation:

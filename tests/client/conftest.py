@@ -5,6 +5,8 @@ Whatever a test does is undone after it, balances included.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from actp.chain import DevAccount, EmbeddedChain
@@ -14,6 +16,7 @@ from actp.networks import Endpoint
 from actp.rpc import genesis_hash
 from actp.signers import LocalSigner
 from tests.client.support import PURSE, act
+from tests.engine.faults import FaultyTransport
 
 
 @pytest.fixture
@@ -41,6 +44,24 @@ def provider(endpoint: Endpoint, accounts: tuple[DevAccount, ...]) -> ACTPClient
 @pytest.fixture
 def stranger(endpoint: Endpoint, accounts: tuple[DevAccount, ...]) -> ACTPClient:
     return _with_purse(endpoint, accounts[3])
+
+
+@pytest.fixture
+def faulty(endpoint: Endpoint) -> FaultyTransport:
+    """The node, which can be told to misbehave."""
+    return FaultyTransport(endpoint.transport)
+
+
+@pytest.fixture
+def buyer(
+    endpoint: Endpoint, faulty: FaultyTransport, requester: ACTPClient, accounts: tuple[DevAccount, ...]
+) -> ACTPClient:
+    """The requester, over a node that can be told to misbehave, with a standing allowance and little patience."""
+    client = ACTPClient(replace(endpoint, transport=faulty), LocalSigner(accounts[1].private_key))
+    client.token.approve(client.escrow.address, PURSE)
+    client._session.sender._timeout = 0.5
+    client._session.sender._handover_timeout = 0.5
+    return client
 
 
 def _with_purse(endpoint: Endpoint, account: DevAccount) -> ACTPClient:

@@ -32,11 +32,6 @@ from tests.engine.faults import FaultyTransport
 
 
 @pytest.fixture
-def faulty(endpoint: Endpoint) -> FaultyTransport:
-    return FaultyTransport(endpoint.transport)
-
-
-@pytest.fixture
 def events(endpoint: Endpoint, faulty: FaultyTransport) -> Events:
     """The deployment's events over a node that can be told to misbehave."""
     deployment = endpoint.deployment

@@ -21,11 +21,6 @@ from tests.engine.faults import FaultyTransport
 
 
 @pytest.fixture
-def faulty(endpoint: Endpoint) -> FaultyTransport:
-    return FaultyTransport(endpoint.transport)
-
-
-@pytest.fixture
 def buyer(
     endpoint: Endpoint, faulty: FaultyTransport, requester: ACTPClient, accounts: tuple[DevAccount, ...]
 ) -> ACTPClient:

@@ -338,7 +338,7 @@ class TestAllowances:
             assert state(requester, second) is State.INITIATED
             return requester.kernel.link_escrow(first)
 
-        assert requester.token.spend(vault, PRICE, lambda: None, link).prior == ()
+        assert requester.token.spend(vault, lambda: PRICE, lambda: None, link).prior == ()
         other.join(60)
         assert [state(requester, tx_id) for tx_id in (first, second)] == [State.COMMITTED] * 2
         assert requester.token.allowance(vault) == 0

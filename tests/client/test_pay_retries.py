@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,23 +31,6 @@ RECEIPT = "eth_getTransactionReceipt"
 def endpoint() -> Endpoint:
     """A chain for one test: some of these leave eth transactions behind whose outcome stays unknown."""
     return connect_local(chain=EmbeddedChain())
-
-
-@pytest.fixture
-def faulty(endpoint: Endpoint) -> FaultyTransport:
-    return FaultyTransport(endpoint.transport)
-
-
-@pytest.fixture
-def buyer(
-    endpoint: Endpoint, faulty: FaultyTransport, requester: ACTPClient, accounts: tuple[DevAccount, ...]
-) -> ACTPClient:
-    """The requester, over a node that can be told to misbehave, with a standing allowance and little patience."""
-    client = ACTPClient(replace(endpoint, transport=faulty), LocalSigner(accounts[1].private_key))
-    client.token.approve(client.escrow.address, PURSE)
-    client._session.sender._timeout = 0.5
-    client._session.sender._handover_timeout = 0.5
-    return client
 
 
 def payments_of(client: ACTPClient) -> int:

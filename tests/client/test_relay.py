@@ -204,9 +204,9 @@ def test_one_that_its_payer_cancelled_is_not_sent(
         for entry in artifacts.load("TestUSDC").abi
         if entry.get("name") == "cancelAuthorization" and len(entry["inputs"]) == 3
     )
-    contract = payer._session.web3.eth.contract(address=payer.token.address, abi=[overload])  # type: ignore[call-overload]
-    data = contract.encode_abi("cancelAuthorization", [payer.address, bytes.fromhex(signed.nonce[2:]), raw])
-    stranger._session.sender.send(payer.token.address, bytes.fromhex(data[2:]))
+    token = replace(artifacts.load("TestUSDC"), abi=(overload,))
+    data = token.call_data("cancelAuthorization", [payer.address, bytes.fromhex(signed.nonce[2:]), raw])
+    stranger._session.sender.send(payer.token.address, data)
     with refused(SignatureRefused, stranger, endpoint) as refusal:
         stranger.submit_authorization(signed)
     assert refusal.error.code == "used"

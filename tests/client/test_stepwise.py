@@ -48,22 +48,6 @@ def endpoint(chain: EmbeddedChain) -> Endpoint:
     return Endpoint(chain, chain.chain_id, genesis_hash(chain, chain.chain_id), g1.deploy_g1(chain), chain=chain)
 
 
-@pytest.fixture
-def faulty(endpoint: Endpoint) -> FaultyTransport:
-    return FaultyTransport(endpoint.transport)
-
-
-@pytest.fixture
-def buyer(
-    endpoint: Endpoint, faulty: FaultyTransport, requester: ACTPClient, accounts: tuple[DevAccount, ...]
-) -> ACTPClient:
-    """The requester, over a node that can be told to misbehave, with a standing allowance and little patience."""
-    client = ACTPClient(replace(endpoint, transport=faulty), LocalSigner(accounts[1].private_key))
-    client.token.approve(client.escrow.address, PURSE)
-    client._session.sender._timeout = 0.5
-    return client
-
-
 def created(client: ACTPClient) -> list[str | None]:
     return [event.transaction_id for event in client.events.created_by(client.address)]
 

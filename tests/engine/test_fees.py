@@ -105,6 +105,40 @@ def test_a_raise_follows_a_chain_whose_fees_rose_by_more():
     assert fees.raised(first, first, market) == market
 
 
+def test_our_own_tips_in_todays_suggestion_do_not_end_the_raises():
+    """What we tipped before is what the chain's history shows today: 3.7 times the first tip, which leaves less than
+    an eighth to four times of it.
+    """
+    first = Fees(max_fee=100 * GWEI, tip=GWEI // 2, base_fee=49 * GWEI)
+    todays = Fees(max_fee=101 * GWEI, tip=1_850_000_000, base_fee=49 * GWEI)
+    offers = grow(first, todays)
+    assert offers[1].tip == todays.tip
+    assert offers[-1].max_fee > 355 * GWEI
+    assert len(offers) >= 5
+
+
+def test_a_chain_that_outgrows_the_raises_is_followed_up_to_the_cap():
+    """Both bounds of growth are used up, and today's sends offer more: then the least step is always open."""
+    first = Fees(max_fee=10 * GWEI, tip=GWEI, base_fee=4 * GWEI)
+    refused = Fees(max_fee=40 * GWEI, tip=4 * GWEI, base_fee=4 * GWEI)
+    dearer = Fees(max_fee=41 * GWEI, tip=GWEI, base_fee=20 * GWEI)
+    higher = fees.raised(first, refused, dearer)
+    assert (higher.max_fee >= 45 * GWEI, higher.tip) == (True, 4_500_000_000)
+    with pytest.raises(FeeTooHigh, match="the cap is 44 gwei"):
+        fees.raised(first, refused, dearer, FeePolicy(max_fee_per_gas=44 * GWEI))
+
+
+def test_where_a_call_offers_far_more_than_is_usual_it_says_so_instead_of_paying_more():
+    first = Fees(max_fee=10 * GWEI, tip=GWEI, base_fee=4 * GWEI)
+    refused = Fees(max_fee=40 * GWEI, tip=4 * GWEI, base_fee=4 * GWEI)
+    with pytest.raises(
+        FeeTooHigh, match=r"40 gwei per gas with a tip of 4, 4 times what is usual \(today 10 gwei"
+    ) as no:
+        fees.raised(first, refused, first)
+    assert (no.value.asked, no.value.cap) == (45 * GWEI, 40 * GWEI)
+    assert fees.raised(first, refused, first, FeePolicy(max_growth=5)).tip == 5 * GWEI
+
+
 def test_a_raised_tip_is_never_more_than_the_whole_fee():
     low = Fees(max_fee=10, tip=10, base_fee=0)
     assert all(offer.tip <= offer.max_fee for offer in grow(low, low))

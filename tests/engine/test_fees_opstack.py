@@ -1,19 +1,24 @@
 """The fees on top of gas, and the caps, through a sender; and the predeploy's answers in all their shapes."""
 
 import gc
+import hashlib
 import weakref
 
 import pytest
 
 from actp.engine import Sender, fees
 from actp.engine.fees import Cost, FeePolicy, Fees
+from actp.engine.intents import Intent
 from actp.engine.opstack import ORACLE, Oracle, oracle_for
+from actp.engine.store.schema import IntentStatus
 from actp.errors import FeeTooHigh, InsufficientFunds, RpcError, RpcUnavailable
 from actp.rpc import HttpTransport
 from actp.signers import LocalSigner
-from actp.testing import FakeClock
+from actp.testing import FakeClock, FaultyTransport
+from actp.types import EthTransaction
 from actp.units import keccak
 from tests.engine.helpers import SEND, answers, mint, raises
+from tests.engine.worker_support import Bench, paid
 
 OFFER = Fees(max_fee=1_000, tip=10, base_fee=495)
 MULTIPLIES = "0x6004355f54025f5260205ff3"
@@ -153,7 +158,95 @@ def test_one_transport_has_one_oracle_and_is_not_kept_alive_by_it():
     assert gone() is None
 
 
+FEE_SCALED = 7_000_000_000_000
+"""What a chain's parameters make of the prices of L1, in the oracle's unit."""
+
+
+def fjord(compressed):
+    """L1 data fee for a compressed length: the linear model of the Fjord specification, in wei."""
+    return max(836_500 * compressed - 42_585_600, 100_000_000) * FEE_SCALED // 10**12
+
+
+def upper_bound(arguments):
+    """getL1FeeUpperBound as the predeploy answers it."""
+    size = number(arguments) + 68
+    return fjord(size + size // 255 + 16)
+
+
+@pytest.mark.parametrize("length", [0, 4, 100, 1_000, 3_500, 10_000, 40_000, 100_000, 131_072])
+def test_the_l1_fee_of_a_stand_in_covers_the_signed_bytes_whatever_they_are(accounts, length):
+    """Of bytes without a pattern FastLZ makes a byte more for every 32, of all others less. Half as much again must
+    stay for L1 prices that rise.
+    """
+    most = 2**96 - 1
+    data = hashlib.shake_256(b"no pattern").digest(length)
+    fields = EthTransaction(8453, 2**40, "0x" + "05" * 20, 2**96, data, 2**24, most, most)
+    signed = LocalSigner(accounts[0].private_key).sign_transaction(fields)
+    worst = len(signed) + -(-len(signed) // 32)
+    node = OpNode(bound=upper_bound, operator=number)
+    for raw in (fees.stand_in(data), signed):
+        assert fees.total_cost(node, OFFER, 1, raw).l1_data >= fjord(worst) * 3 // 2
+
+
 # -------------------------------------------------------------------- through a sender
+
+
+def priced_by_size(chain):
+    """A node of an OP-stack chain, which charges a gwei per byte of the whole."""
+    node = FaultyTransport(chain)
+
+    def charged(go_on, params):
+        data = bytes.fromhex(params[0].get("data", "0x")[2:])
+        if params[0].get("to") != ORACLE:
+            return go_on()
+        fee = 10**9 * number(data[4:]) if data[:4].hex() == BOUND else 0
+        return "0x" + fee.to_bytes(32, "big").hex()
+
+    node.always("eth_call", charged)
+    node.always("eth_getCode", lambda go_on, params: "0x60" if params[0] == ORACLE else go_on())
+    return node
+
+
+def test_the_very_bytes_are_held_against_the_cap_before_they_are_stored(chain, accounts, file_store, monkeypatch):
+    """Whatever was assumed before they were there."""
+    node = priced_by_size(chain)
+    monkeypatch.setattr(fees, "stand_in", lambda data: b"")
+    data = bytes(range(1, 256)) * 4
+    least = fees.total_cost(node, fees.suggest(node), 200_000, bytes(256)).total
+    sender = Sender(
+        node, LocalSigner(accounts[0].private_key), chain_id=31337, store=file_store,
+        fee_policy=FeePolicy(max_total_wei=least),
+    )  # fmt: skip
+    with pytest.raises(FeeTooHigh) as caught:
+        sender.send("0x" + "05" * 20, data, gas=200_000, idempotency_key="dear")
+    assert caught.value.asked > least
+    assert node.count(SEND) == 0
+    with file_store.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM attempts").scalar() == 0
+    assert sender.send("0x" + "05" * 20, gas=21_000).succeeded
+
+
+def test_bytes_above_the_cap_wait_in_the_queue_and_stop_no_other(chain, accounts, file_store, monkeypatch):
+    node = priced_by_size(chain)
+    monkeypatch.setattr(fees, "stand_in", lambda data: b"")
+    bench = Bench(node, file_store, accounts[0].private_key)
+    least = fees.total_cost(node, fees.suggest(node), 200_000, bytes(256)).total
+    bench.worker._pricing.policy = FeePolicy(max_total_wei=least)
+    bench.box.submit(Intent("0x" + "05" * 20, bytes(range(1, 256)) * 4, 0, 200_000), "dear")
+    bench.enqueue(2, gas=21_000)
+    bench.worker.step()
+    assert paid(chain) == [0, 1]
+    dear = bench.box.find("dear")
+    assert (dear.status, dear.code, dear.tries) == (IntentStatus.QUEUED, "fee_too_high", 0)
+
+
+def test_off_op_stack_chains_the_cap_costs_no_question(chain, accounts, file_store):
+    node = FaultyTransport(chain)
+    sender = Sender(node, LocalSigner(accounts[0].private_key), chain_id=31337, store=file_store)
+    sender.send("0x" + "05" * 20, value=1)
+    asked = node.count("eth_getCode"), node.count("eth_call")
+    sender.send("0x" + "05" * 20, value=1)
+    assert (node.count("eth_getCode"), node.count("eth_call")) == asked == (1, 0)
 
 
 def capped(transport, accounts, **caps):

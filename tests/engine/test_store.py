@@ -336,7 +336,9 @@ class TestDatabase:
 
     def test_migrations_lead_to_the_tables_that_a_new_store_has(self, url, tmp_path):
         engine = (
-            database._sqlite(database._parse(url), False) if url == "sqlite://" else create_engine(database._parse(url))
+            database._sqlite(database.parse_url(url), False)
+            if url == "sqlite://"
+            else create_engine(database.parse_url(url))
         )
         upgrade(engine)
         with engine.connect() as connection:

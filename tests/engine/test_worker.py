@@ -8,12 +8,11 @@ import pytest
 from actp import artifacts
 from actp.chain import EmbeddedChain
 from actp.engine import Sender
-from actp.engine.fees import FeePolicy
 from actp.engine.gates import Decision, Refusal
 from actp.engine.intents import Intent, Kind
 from actp.engine.store import OtherChain, StoreBusy, StoreFull, database, open_store, outbox
 from actp.engine.store.schema import AttemptState, IntentStatus
-from actp.errors import FeeTooHigh, RpcError, RpcUnavailable
+from actp.errors import RpcError, RpcUnavailable
 from actp.signers import LocalSigner
 from actp.testing import FaultyTransport, JammedPool, Preconfirmed, StaleHead, lose_reply, rate_limited
 from tests.engine.helpers import SEND, TOKEN, raises, taken_but_raises
@@ -157,18 +156,6 @@ def test_what_is_stuck_by_its_fee_is_replaced_and_pays_once(chain, accounts, fil
         sum(state in (AttemptState.SEALED, AttemptState.SAFE, AttemptState.FINALIZED) for state in by_state(bench, job))
         == 1
     )
-
-
-def test_a_fee_above_the_cap_is_not_offered(chain, bench, faulty):
-    bench.worker._pricing.policy = FeePolicy(max_fee_per_gas=1)
-    bench.enqueue(1)
-    for _ in range(3):
-        with pytest.raises(FeeTooHigh):
-            bench.worker.step()
-    assert faulty.count(SEND) == 0
-    bench.worker._pricing.policy = FeePolicy()
-    bench.finish()
-    assert paid(chain) == [0]
 
 
 def test_the_key_of_another_program_costs_nonces_and_no_payment(chain, bench, faulty, accounts):

@@ -19,7 +19,10 @@ from actp.rpc import Transport
 from actp.signers import LocalSigner
 
 PAYEE = "0x" + "05" * 20
-HASTY = Policy(poll=0.0, resend_after=0.2, stuck_after=60, first_pause=0.05, final_check=0.05, fees_for=0.0, buried=0)
+HASTY = Policy(
+    poll=0.0, resend_after=0.2, stuck_after=60, first_pause=0.05, wait_for=0.05, final_check=0.05, fees_for=0.0,
+    buried=0, unresolved_for=0.2,
+)  # fmt: skip
 """Everything soon, so that tests are."""
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -71,3 +72,23 @@ def test_an_answer_of_another_contract_is_an_error():
     with pytest.raises(ConfigError, match="balanceOf"):
         artifacts.load("TestUSDC").decode_result("balanceOf", b"")
     assert artifacts.load("TestUSDC").decode_result("balanceOf", bytes(31) + b"\x05") == (5,)
+
+
+def test_addresses_in_answers_are_spelled_as_everywhere_else():
+    address = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+    word = bytes(12) + bytes.fromhex(address[2:])
+    views = [
+        {"type": "function", "name": "plain", "outputs": [{"type": "address"}, {"type": "bytes32"}]},
+        {"type": "function", "name": "nested", "outputs": [{"type": "tuple[]", "components": [{"type": "address"}]}]},
+    ]
+    contract = replace(artifacts.load("TestUSDC"), abi=tuple(views))
+    assert contract.decode_result("plain", word + word) == (address, word)
+    assert contract.decode_result("nested", (32).to_bytes(32) + (2).to_bytes(32) + word + word) == (
+        ((address,), (address,)),
+    )
+
+
+def test_text_that_is_none_is_an_error():
+    text = (32).to_bytes(32) + (1).to_bytes(32) + b"\xff" + bytes(31)
+    with pytest.raises(ConfigError, match="symbol"):
+        artifacts.load("TestUSDC").decode_result("symbol", text)

@@ -9,7 +9,8 @@ import pytest
 
 from actp.chain import EmbeddedChain
 from actp.chain.server import ChainServer
-from actp.cli import ExitCode, main
+from actp.cli import main
+from actp.command_line import ExitCode
 from actp.deployments import AddressBook
 from actp.doctor import Status, Subject, examine
 from actp.rpc import LIVE_GENESIS, genesis_hash
@@ -23,7 +24,7 @@ NOBODY = "0x" + "11" * 20
 @pytest.fixture(autouse=True)
 def settings(tmp_path, monkeypatch):
     monkeypatch.setenv("ACTP_DEPLOYMENTS_DIR", str(tmp_path))
-    for name in ("ACTP_RPC_POOL_URLS", "ETH_RPC_URL"):
+    for name in ("ACTP_RPC_POOL_URLS", "ETH_RPC_URL", "ACTP_STORE_URL"):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -59,7 +60,7 @@ def test_a_working_set_up_passes_every_check(server, accounts):
     assert report.ok
     assert {check.name for check in report.checks} == {
         "rpc", "chain id", "genesis", "clock", "code of ACTPKernel", "code of EscrowVault", "code of TestUSDC",
-        "contracts", "ETH", "USDC", "nonce", "allowance",
+        "contracts", "ETH", "USDC", "nonce", "allowance", "database",
     }  # fmt: skip
     assert found(report, "ETH").detail.endswith(" ETH")
 
@@ -98,7 +99,7 @@ def test_json_has_checks_endpoints_and_the_origin_of_every_setting(server, capsy
     origins = {setting["name"]: setting["origin"] for setting in report["settings"]}
     assert origins == {
         "network": "--network", "rpc": "ACTP_RPC_POOL_URLS", "chain id": "default of anvil", "deployment": "default",
-        "address books": "ACTP_DEPLOYMENTS_DIR",
+        "address books": "ACTP_DEPLOYMENTS_DIR", "store": "default",
     }  # fmt: skip
 
 

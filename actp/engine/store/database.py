@@ -17,9 +17,15 @@ from actp.engine.store.errors import OtherChain, StoreError, translated
 from actp.engine.store.schema import HEAD, chains, metadata
 from actp.errors import ConfigError
 
-__all__ = ["Store", "memory_store", "open_store"]
+__all__ = ["Store", "memory_store", "missing_driver", "open_store", "parse_url"]
 
 _BUSY_SECONDS = 5.0
+_OTHER = {
+    "genesis": "A development chain that was started again is another chain: give it a store of its own.",
+    "kernel": "Calls of one deployment must not be taken for those of another: give each a store of its own.",
+    "kernel_code_hash": "Other contracts are at the same address: this is another deployment, or another chain that "
+    "began with the same block. Give it a store of its own.",
+}
 _READ = "actp_read"
 
 
@@ -84,7 +90,7 @@ class Store:
                 raise OtherChain(
                     f"The store {self.label} knows chain {chain_id} with {name.replace('_', ' ')} {stored}, and now it "
                     f"has {value}.",
-                    hint="A development chain that was started again is another chain: give it a store of its own.",
+                    hint=_OTHER[name],
                 )
 
     def close(self) -> None:
@@ -98,14 +104,10 @@ def open_store(url: str | Path, *, clock: Clock | None = None) -> Store:
     `sqlite:///file`, `sqlite://` (in memory) or `postgresql://user@host/name`, for which the extra `postgres` is
     needed. Raises ConfigError for a URL that is none, StoreError if the database cannot be used.
     """
-    parsed = _parse(url)
+    parsed = parse_url(url)
     durable = parsed.get_backend_name() != "sqlite" or parsed.database not in (None, "", ":memory:")
-    try:
+    with missing_driver():
         engine = _sqlite(parsed, durable) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"The database driver {error.name} is not installed.", hint="pip install 'actp-escrow[postgres]'"
-        ) from error
     store = Store(engine, durable=durable, clock=clock or SystemClock())
     try:
         _prepare(store)
@@ -115,7 +117,19 @@ def open_store(url: str | Path, *, clock: Clock | None = None) -> Store:
     return store
 
 
-def _parse(url: str | Path) -> URL:
+@contextmanager
+def missing_driver() -> Iterator[None]:
+    """Raises ConfigError where the package that speaks to the database is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"The database driver {error.name} is not installed.", hint="pip install 'actp-escrow[postgres]'"
+        ) from error
+
+
+def parse_url(url: str | Path) -> URL:
+    """The URL of a store, or of the file at a path. Raises ConfigError, which does not show it."""
     if isinstance(url, Path):
         return URL.create("sqlite", database=str(url))
     try:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from actp.errors import ActpError, ConfigError
@@ -41,6 +41,7 @@ class OtherChain(ConfigError):
 
 _FULL = re.compile(r"disk is full|no space left|disk full|could not extend file|53100", re.IGNORECASE)
 _BUSY = re.compile(r"is locked|busy|lock timeout|deadlock detected|could not serialize", re.IGNORECASE)
+_READ_ONLY = re.compile(r"read-?only|permission denied", re.IGNORECASE)
 
 
 @contextmanager
@@ -48,7 +49,9 @@ def translated(label: str) -> Iterator[None]:
     """Turns the database's errors into StoreError, StoreBusy and StoreFull; `label` names the store in them."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except IntegrityError:
+        raise  # what a unique key says is for the caller to understand
+    except (DatabaseError, InterfaceError, PoolTimeout) as error:
         found = _typed(label, error)
     else:
         return
@@ -67,6 +70,11 @@ def _typed(label: str, error: Exception) -> StoreError:
         return StoreBusy(
             f"The store {label} is locked: {first}.", hint="Nothing was sent. Try again shortly.", retryable=True
         )
+    if _READ_ONLY.search(words):
+        return StoreError(
+            f"The store {label} may only be read: {first}.", code="store_read_only",
+            hint="Nothing was sent. Give the user of this process the right to write to it, and to its folder.",
+        )  # fmt: skip
     return StoreError(
         f"The store {label} cannot be used: {first}.", hint="Check that it exists and may be written.", retryable=True
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, or_, select, update
 
 from actp.engine.intents import Intent, Job, Kind
 from actp.engine.store.conflicts import insert_or_ignore
@@ -19,6 +19,8 @@ __all__ = [
     "count",
     "due",
     "enqueue",
+    "explain",
+    "explain_due",
     "forget",
     "hasten",
     "listed",
@@ -36,6 +38,8 @@ _STATUSES = {status.value: status for status in IntentStatus}
 
 _CHUNK = 500
 """Databases bind only so many values in one statement."""
+_TOLERATED_SKEW = 60.0
+"""Seconds by which the clocks of two machines may differ."""
 
 
 class KeyConflict(InvalidInput):
@@ -113,13 +117,14 @@ def by_id(connection: Connection, intent_id: int) -> Job | None:
 
 def due(connection: Connection, lane_id: int, now: float, limit: int) -> list[Job]:
     """What may be signed now, in the order in which it came."""
-    query = (
-        select(intents)
-        .where(intents.c.lane_id == lane_id, intents.c.status == IntentStatus.QUEUED.value, intents.c.due_at <= now)
-        .order_by(intents.c.id)
-        .limit(limit)
-    )
+    query = select(intents).where(intents.c.lane_id == lane_id, _is_due(now)).order_by(intents.c.id).limit(limit)
     return [_job(row) for row in connection.execute(query)]
+
+
+def _is_due(now: float) -> ColumnElement[bool]:
+    # What was written in the future was written before the clock was set back: its time may be hours away.
+    set_back = intents.c.updated_at > now + _TOLERATED_SKEW
+    return and_(intents.c.status == IntentStatus.QUEUED.value, or_(intents.c.due_at <= now, set_back))
 
 
 def open_jobs(connection: Connection, lane_id: int) -> list[Job]:
@@ -170,12 +175,17 @@ def move(
     return sum(connection.execute(statement, {"b_id": intent_id}).rowcount for intent_id in intent_ids)
 
 
-def retry(connection: Connection, intent_id: int, now: float) -> bool:
-    """Puts a job that is DEAD or HELD back into the queue, as if it were new; False if it is neither."""
+def retry(connection: Connection, intent_id: int, now: float, *, not_paid: bool = False) -> bool:
+    """Puts a job that is DEAD or HELD back into the queue, as if it were new; False if it is neither. `not_paid` does
+    so with an UNKNOWN one too: somebody has made sure that none of its signatures is mined.
+    """
+    wanted = (IntentStatus.DEAD, IntentStatus.HELD, *((IntentStatus.UNKNOWN,) if not_paid else ()))
     changed = connection.execute(
         update(intents)
-        .where(intents.c.id == intent_id, one_of(intents.c.status, (IntentStatus.DEAD, IntentStatus.HELD)))
-        .values(status=IntentStatus.QUEUED.value, tries=0, due_at=now, updated_at=now, code=None, reason=None)
+        .where(intents.c.id == intent_id, one_of(intents.c.status, wanted))
+        .values(
+            status=IntentStatus.QUEUED.value, nonce=None, tries=0, due_at=now, updated_at=now, code=None, reason=None
+        )
     )
     return changed.rowcount == 1
 
@@ -205,7 +215,7 @@ def settle(connection: Connection, mined: Sequence[tuple[int, str, bool]], now: 
     statement = (
         update(intents)
         .where(intents.c.id == bindparam("b_id"), intents.c.status == IntentStatus.OPEN.value)
-        .values(status=bindparam("b_status"), tx_hash=bindparam("b_hash"), updated_at=now)
+        .values(status=bindparam("b_status"), tx_hash=bindparam("b_hash"), updated_at=now, code=None, reason=None)
     )
     if mined:
         connection.execute(
@@ -238,10 +248,29 @@ def forget(connection: Connection, lane_id: int, below: int) -> None:
     )
 
 
+def explain(connection: Connection, intent_id: int, now: float, *, code: str | None, reason: str | None) -> None:
+    """Notes why an open job is not getting on, or that it is."""
+    connection.execute(
+        update(intents)
+        .where(intents.c.id == intent_id, intents.c.status == IntentStatus.OPEN.value)
+        .values(code=code, reason=reason, updated_at=now)
+    )
+
+
+def explain_due(connection: Connection, lane_id: int, now: float, *, code: str, reason: str) -> None:
+    """Notes why what is due in a lane is not sent, where nothing says so yet. It stays due."""
+    connection.execute(
+        update(intents)
+        .where(intents.c.lane_id == lane_id, _is_due(now), intents.c.code.is_distinct_from(code))
+        .values(code=code, reason=reason, updated_at=now)
+    )
+
+
 def postpone(
-    connection: Connection, intent_id: int, due_at: float, now: float, *, code: str, reason: str, nonce_free: bool
-) -> int:
-    """Puts a job back into the queue for later, one try older."""
+    connection: Connection, intent_id: int, due_at: float, now: float, *, code: str, reason: str, nonce_free: bool,
+    counts: bool = True,
+) -> int:  # fmt: skip
+    """Puts a job back into the queue for later, one try older if that `counts`."""
     values: dict[str, Any] = {"nonce": None} if nonce_free else {}
     return connection.execute(
         update(intents)
@@ -250,8 +279,8 @@ def postpone(
             one_of(intents.c.status, (IntentStatus.QUEUED, IntentStatus.HELD, IntentStatus.OPEN)),
         )
         .values(
-            status=IntentStatus.QUEUED.value, tries=intents.c.tries + 1, due_at=due_at, updated_at=now, code=code,
-            reason=reason, **values,
+            status=IntentStatus.QUEUED.value, tries=intents.c.tries + int(counts), due_at=due_at, updated_at=now,
+            code=code, reason=reason, **values,
         )
     ).rowcount  # fmt: skip
 

@@ -53,6 +53,8 @@ class IntentStatus(StrEnum):
     """Taken back before anything was signed."""
     UNDONE = "undone"
     """Was mined on a development chain that was set back to before it."""
+    UNKNOWN = "unknown"
+    """Its nonce was used so long ago that no node says by whom: it may have been paid. A person has to look."""
 
 
 class AttemptState(StrEnum):
