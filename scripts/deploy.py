@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from actp.chain import dev_accounts
-from actp.cli import CHAIN_IDS, whole_number
+from actp.command_line import CHAIN_IDS, whole_number
 from actp.config import RPC_URL_VARIABLE, rpc_url
 from actp.deploy import DeploymentPlan, Economics, Forecast, deploy_contracts
 from actp.deployments import DEFAULT_NAME, AddressBook, is_development_id

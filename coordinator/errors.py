@@ -1,0 +1,95 @@
+"""Every error that `coordinator` raises on purpose, besides those of `actp`.
+
+    ActpError
+    `- CoordinatorError
+       |- InvalidIntent          an intent that can be refused without asking the chain
+       |  `- UnsupportedProtocol no intent of this type is served here
+       |- WrongState             the escrow is not in a state in which this can be done
+       |- MissingRole            the wallet is not the party (or arbiter) who may do this
+       |- UnknownOperation       there is no operation of this number
+       |- NotWaiting             the operation waits for no approval (any more)
+       |- AgentPaused            agent or treasury is paused
+       |- LedgerConflict         another process was faster; nothing was changed
+       `- ProofError             a proof that cannot be read
+
+A denial is a value (`Decision`), not an error. Each error has a `code`, a `hint`, `retryable` and `outcome`, as in
+`actp.errors`.
+"""
+
+from __future__ import annotations
+
+from actp.errors import ActpError
+
+__all__ = [
+    "AgentPaused",
+    "CoordinatorError",
+    "InvalidIntent",
+    "LedgerConflict",
+    "MissingRole",
+    "NotWaiting",
+    "ProofError",
+    "UnknownOperation",
+    "UnsupportedProtocol",
+    "WrongState",
+]
+
+
+class CoordinatorError(ActpError):
+    """Base of the coordinator's errors. Nothing was sent, unless `outcome` says otherwise."""
+
+    default_code = "coordinator_error"
+    default_outcome = "not_sent"
+
+
+class InvalidIntent(CoordinatorError, ValueError):
+    """An intent that can be refused without asking the chain."""
+
+    default_code = "invalid_intent"
+
+
+class UnsupportedProtocol(InvalidIntent):
+    """No intent of this type is served here."""
+
+    default_code = "unsupported_protocol"
+
+
+class WrongState(CoordinatorError):
+    """The escrow is not in a state in which this can be done."""
+
+    default_code = "wrong_state"
+
+
+class MissingRole(CoordinatorError):
+    """The wallet is not the party (or arbiter) who may do this."""
+
+    default_code = "missing_role"
+
+
+class UnknownOperation(CoordinatorError):
+    """There is no operation of this number."""
+
+    default_code = "unknown_operation"
+
+
+class NotWaiting(CoordinatorError):
+    """The operation waits for no approval, or not any more."""
+
+    default_code = "not_waiting"
+
+
+class AgentPaused(CoordinatorError):
+    """The agent or the whole treasury is paused, until somebody resumes it."""
+
+    default_code = "paused"
+
+
+class LedgerConflict(CoordinatorError):
+    """Another process changed the same rows first; nothing was changed."""
+
+    default_code = "ledger_conflict"
+
+
+class ProofError(CoordinatorError):
+    """A proof that cannot be read."""
+
+    default_code = "proof_error"

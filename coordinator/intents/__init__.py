@@ -1,0 +1,24 @@
+"""What may be asked for, and what it becomes: `parse` an intent, `build` its call and exactly what that must do."""
+
+from coordinator.intents import queries
+from coordinator.intents.building import BUILDERS, build, build_all
+from coordinator.intents.built import Built
+from coordinator.intents.models import MODELS, Intent, Spending
+from coordinator.intents.parsing import body, intent_type, parse
+from coordinator.intents.world import EscrowState, World
+
+__all__ = [
+    "BUILDERS",
+    "MODELS",
+    "Built",
+    "EscrowState",
+    "Intent",
+    "Spending",
+    "World",
+    "body",
+    "build",
+    "build_all",
+    "intent_type",
+    "parse",
+    "queries",
+]

@@ -1,0 +1,77 @@
+"""From an intent to the call that carries it out. Which builder an intent has is the table below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from actp.errors import ActpError
+from coordinator.errors import UnsupportedProtocol, WrongState
+from coordinator.intents import disputes, payments, steps
+from coordinator.intents.built import Built
+from coordinator.intents.models import Intent, OfEscrow, Opening
+from coordinator.intents.world import World
+from coordinator.types import IntentType
+
+__all__ = ["BUILDERS", "build", "build_all"]
+
+BUILDERS: dict[IntentType, Callable[[Any, World], Built]] = {
+    IntentType.TRANSFER_ETH: payments.transfer_eth,
+    IntentType.TRANSFER_ERC20: payments.transfer_erc20,
+    IntentType.APPROVE_ERC20: payments.approve_erc20,
+    IntentType.CREATE_ESCROW: payments.create_escrow,
+    IntentType.CREATE_MILESTONE_ESCROW: payments.create_escrow,
+    IntentType.ACCEPT_ESCROW: steps.accept_escrow,
+    IntentType.DELIVER_ESCROW: steps.deliver_escrow,
+    IntentType.RELEASE_ESCROW: steps.release_escrow,
+    IntentType.RELEASE_MILESTONE: steps.release_milestone,
+    IntentType.REFUND_ESCROW: steps.refund_escrow,
+    IntentType.DISPUTE_ESCROW: disputes.dispute_escrow,
+    IntentType.RESOLVE_DISPUTE: disputes.resolve_dispute,
+}
+
+
+def build(intent: Intent, world: World) -> Built:
+    """The call for one intent, and exactly what it must do if it is mined in the state that the world was read in.
+
+    Reads what it needs if `world.prepare` was not told of this intent; what it was told of before is forgotten then.
+    Raises WrongState, MissingRole, InvalidIntent, InvalidInput, UnknownTransaction, UnacceptedClauses, NoCode,
+    UnsupportedByKernel, UnsupportedProtocol (for queries), RpcUnavailable.
+    """
+    if not world.knows(intent):
+        world.prepare([intent])
+    builder = BUILDERS.get(intent.type)
+    if builder is None:
+        raise UnsupportedProtocol(f"A {intent.type} sends nothing.", hint="Use queries.run.")
+    return builder(intent, world)
+
+
+def build_all(intents: Sequence[Intent], world: World) -> list[Built | ActpError]:
+    """For each intent, in order, what `build` returns, or the error that it raises, as a value; everything is read
+    afresh, in one exchange.
+
+    Of several that are about one escrow only the first is built, since what the others must do depends on it: they get
+    a WrongState `escrow_busy` that is retryable. Raises RpcUnavailable if the node does not answer.
+    """
+    world.prepare(intents)
+    taken: set[str] = set()
+    return [_build_one(intent, world, taken) for intent in intents]
+
+
+def _build_one(intent: Intent, world: World, taken: set[str]) -> Built | ActpError:
+    try:
+        if isinstance(intent, Opening | OfEscrow):
+            transaction_id = world.id_of(intent)
+            if transaction_id in taken:
+                return WrongState(
+                    f"Another step of the escrow {transaction_id} comes first.",
+                    code="escrow_busy",
+                    hint="Build it again when that is mined.",
+                    retryable=True,
+                )
+            built = build(intent, world)
+            taken.add(transaction_id)
+            return built
+        return build(intent, world)
+    except ActpError as error:
+        return error

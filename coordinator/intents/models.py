@@ -1,0 +1,339 @@
+"""The intents: what may be asked for, each with its fields. Frozen and strict, and no field is ever ignored."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from actp.errors import InvalidInput
+from actp.orders import MAX_MILESTONES, USUAL_TIMEOUT_BPS
+from coordinator.intents.fields import (
+    Account,
+    Allowance,
+    AnyAmount,
+    Bps,
+    Index,
+    LongText,
+    Name,
+    NumericId,
+    Seconds,
+    Share,
+    Text,
+    Time,
+    TokenAmount,
+    TransactionId,
+    Wei,
+)
+from coordinator.types import IntentType
+
+__all__ = [
+    "MODELS",
+    "AcceptEscrow",
+    "ApproveErc20",
+    "CreateEscrow",
+    "CreateMilestoneEscrow",
+    "DeliverEscrow",
+    "DisputeEscrow",
+    "Intent",
+    "MilestoneTerms",
+    "OfEscrow",
+    "Opening",
+    "QueryBalance",
+    "QueryPositions",
+    "RefundEscrow",
+    "ReleaseEscrow",
+    "ReleaseMilestone",
+    "ResolveDispute",
+    "Spending",
+    "TransferErc20",
+    "TransferEth",
+]
+
+# Names that other systems use, besides each field's own name in camelCase.
+_OTHER_NAMES = {
+    "destination": "to",
+    "counterparty": "provider",
+    "deadlineUnixSec": "deadline",
+    "quoteTimestamp": "quoted_at",
+    "reason": "evidence",
+    "milestoneIndex": "index",
+    "requireApprovalOnDemand": "require_approval",
+    "dispute_window_seconds": "dispute_window",
+    "disputeWindowSeconds": "dispute_window",
+}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+class _Strict(BaseModel):
+    """A record that takes each field under its own name, in camelCase, or under one of the other names above."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    _names: ClassVar[dict[str, str]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        fields = cls.model_fields
+        own = {_camel(name): name for name in fields if _camel(name) != name}
+        cls._names = own | {other: name for other, name in _OTHER_NAMES.items() if name in fields}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, given: Any) -> Any:
+        names = cls._names
+        if not isinstance(given, dict) or names.keys().isdisjoint(given):
+            return given
+        renamed: dict[Any, Any] = {}
+        for name, value in given.items():
+            own = names.get(name, name)
+            if own in renamed:
+                raise InvalidInput(f"{own} is given twice, once as {name}.")
+            renamed[own] = value
+        return renamed
+
+
+class Intent(_Strict):
+    """Base of all intents."""
+
+    type: ClassVar[IntentType]
+
+
+class Spending(Intent):
+    """What ends in an eth transaction, if policy and people allow it.
+
+    `quoted_amount` is what was offered at `quoted_at`, in base units of the asset that is spent; `service` is the name
+    by which a reference price is found, `memo` is for the journal only, `require_approval` asks for a person's yes.
+    """
+
+    quoted_amount: AnyAmount | None = None
+    quoted_at: Time | None = None
+    service: Name | None = None
+    memo: Text | None = None
+    require_approval: bool = False
+
+
+# -------------------------------------------------------------------- plain payments
+
+
+class TransferEth(Spending):
+    """The chain's coin to an account, in wei."""
+
+    type = IntentType.TRANSFER_ETH
+
+    to: Account
+    amount: Wei
+
+
+class TransferErc20(Spending):
+    """Tokens to an account; USDC unless another token is named."""
+
+    type = IntentType.TRANSFER_ERC20
+
+    to: Account
+    amount: TokenAmount
+    token: Account | None = None
+
+
+class ApproveErc20(Spending):
+    """The vault's standing allowance, instead of what it was before. `spender` and `token` may be named, and are then
+    compared with those of the deployment: nobody else is ever allowed to take anything.
+    """
+
+    type = IntentType.APPROVE_ERC20
+
+    amount: Allowance
+    spender: Account | None = None
+    token: Account | None = None
+
+
+# -------------------------------------------------------------------- opening an escrow
+
+
+class Opening(Spending):
+    """A new escrow, created and funded at once. `creator` and `fee_recipient` may be named, and are then compared with
+    the wallet and with the kernel's. `terms` is free text; its hash goes on the chain.
+    """
+
+    escrow_numeric_id: NumericId
+    provider: Account
+    amount: TokenAmount
+    deadline: Time
+    creator: Account | None = None
+    arbiter: Account | None = None
+    timeout_requester_bps: Bps = USUAL_TIMEOUT_BPS
+    fee_recipient: Account | None = None
+    dispute_window: Seconds | None = None
+    terms: LongText = ""
+
+
+class CreateEscrow(Opening):
+    """An escrow that is paid as a whole, or by milestones of the requester's choice."""
+
+    type = IntentType.CREATE_ESCROW
+
+
+class MilestoneTerms(_Strict):
+    """One part of a schedule: it is refundable after its deadline (that of the escrow, if left out) unless it was paid.
+    `condition` is free text; its hash goes on the chain.
+    """
+
+    amount: TokenAmount
+    deadline: Time | None = None
+    condition: LongText = ""
+
+
+class CreateMilestoneEscrow(Opening):
+    """An escrow with a schedule that sums to its amount."""
+
+    type = IntentType.CREATE_MILESTONE_ESCROW
+
+    milestones: tuple[MilestoneTerms, ...] = Field(strict=False, min_length=1, max_length=MAX_MILESTONES)
+
+    @model_validator(mode="after")
+    def _sums(self) -> Self:
+        total = sum(part.amount for part in self.milestones)
+        if total != self.amount:
+            raise InvalidInput(f"The milestones sum to {total}, and the amount is {self.amount}.")
+        return self
+
+
+# -------------------------------------------------------------------- an escrow that exists
+
+
+class OfEscrow(Spending):
+    """A step of an escrow, which is named by its `transaction_id`, or by who created it under which number.
+
+    `provider` and `fee_recipient` may be named, and are then compared with the escrow's.
+    """
+
+    transaction_id: TransactionId | None = None
+    creator: Account | None = None
+    escrow_numeric_id: NumericId | None = None
+    provider: Account | None = None
+    fee_recipient: Account | None = None
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        if (self.transaction_id is None) == (self.escrow_numeric_id is None):
+            raise InvalidInput("Name the escrow by transaction_id, or by creator and escrow_numeric_id.")
+        if self.escrow_numeric_id is not None and self.creator is None:
+            raise InvalidInput("An escrow_numeric_id needs its creator: each account has numbers of its own.")
+        return self
+
+
+class AcceptEscrow(OfEscrow):
+    """The provider starts the work."""
+
+    type = IntentType.ACCEPT_ESCROW
+
+
+class DeliverEscrow(OfEscrow):
+    """The provider delivers; `dispute_window` gives the requester more time than was agreed."""
+
+    type = IntentType.DELIVER_ESCROW
+
+    dispute_window: Seconds | None = None
+
+
+class ReleaseEscrow(OfEscrow):
+    """All that is left goes to the provider."""
+
+    type = IntentType.RELEASE_ESCROW
+
+
+class RefundEscrow(OfEscrow):
+    """All that is left goes back to the requester, without a delivery."""
+
+    type = IntentType.REFUND_ESCROW
+
+
+class DisputeEscrow(OfEscrow):
+    """A party disputes the delivery. `evidence` is text, or bytes in 0x hex; it goes into the call as it is."""
+
+    type = IntentType.DISPUTE_ESCROW
+
+    evidence: LongText = ""
+
+
+class ResolveDispute(OfEscrow):
+    """The arbiter ends a dispute. For a split, `requester_amount` and `provider_amount` sum to what is left, and
+    `provider_at_fault` decides on the bond of whoever opened the dispute.
+    """
+
+    type = IntentType.RESOLVE_DISPUTE
+
+    decision: Literal["release", "refund", "split"]
+    requester_amount: Share | None = None
+    provider_amount: Share | None = None
+    provider_at_fault: bool | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        parts = (self.requester_amount, self.provider_amount, self.provider_at_fault)
+        if self.decision == "split" and None in parts:
+            raise InvalidInput("A split needs requester_amount, provider_amount and provider_at_fault.")
+        if self.decision != "split" and parts != (None, None, None):
+            raise InvalidInput("Amounts and fault belong to the decision split.")
+        return self
+
+
+class ReleaseMilestone(OfEscrow):
+    """A part of an agreed schedule by its `index`, or, without a schedule, an `amount`, goes to the provider."""
+
+    type = IntentType.RELEASE_MILESTONE
+
+    index: Index | None = None
+    amount: TokenAmount | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.index is None) == (self.amount is None):
+            raise InvalidInput("Give either the index of a milestone, or an amount.")
+        return self
+
+
+# -------------------------------------------------------------------- questions
+
+
+class QueryBalance(Intent):
+    """What an account holds: the wallet, unless another one is named. `tokens` are read besides USDC."""
+
+    type = IntentType.QUERY_BALANCE
+
+    account: Account | None = None
+    tokens: tuple[Account, ...] = Field(default=(), strict=False, max_length=16)
+
+
+class QueryPositions(Intent):
+    """The wallet's escrows, newest first; only those that still hold something, unless all are asked for."""
+
+    type = IntentType.QUERY_POSITIONS
+
+    include_ended: bool = False
+    limit: int = Field(default=100, ge=1, le=1_000)
+
+
+MODELS: dict[IntentType, type[Intent]] = {
+    model.type: model
+    for model in (
+        TransferEth,
+        TransferErc20,
+        ApproveErc20,
+        CreateEscrow,
+        CreateMilestoneEscrow,
+        AcceptEscrow,
+        DeliverEscrow,
+        ReleaseEscrow,
+        RefundEscrow,
+        DisputeEscrow,
+        ResolveDispute,
+        ReleaseMilestone,
+        QueryBalance,
+        QueryPositions,
+    )
+}

@@ -1,0 +1,271 @@
+"""What building needs to know: the wallet, the contracts, and what the chain says about the escrows of a batch.
+
+A World lives as long as its client. `prepare` reads all that a batch of intents needs, in one exchange and of one
+block, and forgets what it knew before; then nothing that is built asks the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from actp.client import ACTPClient
+from actp.errors import NoCode, Reverted, RpcError, RpcUnavailable, UnknownTransaction, UnsupportedByKernel
+from actp.kernel_views import Bonds, bonds_of, clauses_of, milestones_of, transaction_of
+from actp.orders import AgreedClauses, MilestoneStatus, MilestoneView, salt_of, salted_id
+from actp.reads import Read, head, read_all
+from actp.types import Transaction
+from coordinator.errors import InvalidIntent, WrongState
+from coordinator.intents.models import (
+    AcceptEscrow,
+    DeliverEscrow,
+    DisputeEscrow,
+    Intent,
+    OfEscrow,
+    Opening,
+    ReleaseEscrow,
+    ReleaseMilestone,
+    ResolveDispute,
+    TransferErc20,
+)
+from coordinator.types import BlockRef
+
+__all__ = ["EscrowState", "World"]
+
+_UNLIMITED = 2**256 - 1
+_MOST_IDS = 10_000
+# What is read of an escrow besides its record and what it released.
+_FURTHER_VIEWS: dict[type[Intent], tuple[str, ...]] = {
+    AcceptEscrow: ("clausesOf",),
+    DeliverEscrow: ("clausesOf",),
+    ReleaseEscrow: ("milestonesOf",),
+    ReleaseMilestone: ("milestonesOf",),
+    DisputeEscrow: ("bondsOf",),
+    ResolveDispute: ("clausesOf", "bondsOf"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EscrowState:
+    """One escrow in the block that was read. Clauses, schedule and bonds are there where the intent needs them."""
+
+    record: Transaction
+    released: int
+    clauses: AgreedClauses | None = None
+    milestones: tuple[MilestoneView, ...] | None = None
+    bonds: Bonds | None = None
+
+    @property
+    def id(self) -> str:
+        return self.record.transaction_id
+
+    @property
+    def remaining(self) -> int:
+        """Base units that it still holds."""
+        return self.record.amount - self.released
+
+    @property
+    def locked(self) -> tuple[int, ...]:
+        """Indexes of the parts of its schedule that are neither paid nor refunded."""
+        parts = self.milestones or ()
+        return tuple(index for index, part in enumerate(parts) if part.status is MilestoneStatus.LOCKED)
+
+
+class World:
+    """The wallet of one client, its contracts, and what was read for a batch. For one thread at a time."""
+
+    def __init__(self, client: ACTPClient) -> None:
+        self.client = client
+        self.wallet = client.address
+        self.kernel = client.kernel
+        self.token = client.token.address
+        self.vault = client.escrow.address
+        self.contracts = {client.kernel.address: "the kernel", self.vault: "the vault", self.token: "the token"}
+        self.block: BlockRef | None = None
+        self.now = 0
+        self._answers: dict[Read, Any] = {}
+        # By identity, with the intents kept so that no identity is given away again.
+        self._prepared: dict[int, Intent] = {}
+        self._ids: dict[tuple[str, int], str] = {}
+        self._tokens: set[str] = {self.token}
+        self._allowance = Read("TestUSDC", self.token, "allowance", (self.wallet, self.vault))
+        self._fee_recipient = self._view("feeRecipient")
+        self._admin = self._view("admin")
+        self._approved = self._view("approvedMediators", self.wallet)
+        self._approved_at = self._view("mediatorApprovedAt", self.wallet)
+
+    def __repr__(self) -> str:
+        return f"World({self.wallet}, {self.kernel!r}, block {self.block and self.block.number})"
+
+    # ---------------------------------------------------------------- reading
+
+    def prepare(self, intents: Iterable[Intent]) -> None:
+        """Reads what building these intents takes, all of it of the newest block where the node can be asked by hash.
+        Raises RpcUnavailable; then nothing is known.
+        """
+        wanted = list(intents)
+        reads = list(dict.fromkeys(read for intent in wanted for read in self._reads(intent)))
+        self._answers, self._prepared, self.block = {}, {}, None
+        self._check_tokens(wanted)
+        if any(isinstance(intent, Opening | OfEscrow) for intent in wanted):
+            newest = head(self.client.transport)
+            answers = read_all(self.client.transport, reads, newest.at)
+            self._answers = dict(zip(reads, answers, strict=True))
+            self.block, self.now = BlockRef(newest.number, newest.hash), newest.now
+        self._prepared = {id(intent): intent for intent in wanted}
+
+    def knows(self, intent: Intent) -> bool:
+        """Whether what this intent takes is read already."""
+        if id(intent) in self._prepared:
+            return True
+        if isinstance(intent, TransferErc20):
+            return intent.token is None or intent.token in self._tokens
+        if not isinstance(intent, Opening | OfEscrow):
+            return True
+        return self.block is not None and all(read in self._answers for read in self._reads(intent))
+
+    # ---------------------------------------------------------------- what is known
+
+    @property
+    def allowance_is_unlimited(self) -> bool:
+        """Whether the vault may take whatever the wallet has. Many tokens do not count such an allowance down."""
+        return bool(self._answer(self._allowance) == _UNLIMITED)
+
+    @property
+    def may_mediate(self) -> bool:
+        """Whether the wallet may rule where no arbiter is named: as admin, or as a mediator of some days' standing."""
+        if self._answer(self._admin) == self.wallet:
+            return True
+        since = int(self._answer(self._approved_at))
+        return bool(self._answer(self._approved)) and self.now >= since + self.kernel.constants.mediator_delay_seconds
+
+    def require_salts(self) -> None:
+        """Raises UnsupportedByKernel on kernels that cannot create and fund in one step."""
+        if not self.kernel.has_salts:
+            raise UnsupportedByKernel(
+                f"The kernel {self.kernel.address} is of version {self.kernel.version}, which cannot create and fund "
+                "an escrow in one step.",
+                hint="Use a deployment of actp-escrow/2.",
+            )
+
+    def require_fee_recipient(self, named: str | None) -> None:
+        """Raises InvalidIntent if an intent names another account than that which the kernel pays its fees to."""
+        if named is not None and named != (actual := self._answer(self._fee_recipient)):
+            raise InvalidIntent(
+                f"The fee recipient {named} is not the kernel's, {actual}.",
+                code="fee_recipient",
+                hint="Leave it out: on this kernel an escrow does not choose who gets the fee.",
+            )
+
+    def require_payee(self, account: str) -> None:
+        """Raises InvalidIntent for accounts that could do nothing with what is sent to them."""
+        who = {**self.contracts, self.wallet: "the wallet itself"}.get(account)
+        if who is not None:
+            raise InvalidIntent(f"{account} is {who}.", hint="Name the account that is to be paid.")
+
+    def id_of(self, intent: OfEscrow | Opening) -> str:
+        """The transaction id that an intent is about."""
+        if isinstance(intent, OfEscrow):
+            if intent.transaction_id is not None:
+                return intent.transaction_id
+            creator, number = intent.creator, intent.escrow_numeric_id
+        else:
+            creator, number = self.wallet, intent.escrow_numeric_id
+        if creator is None or number is None:
+            raise InvalidIntent("The intent names no escrow.", hint="Make intents with parse().")
+        known = self._ids.get((creator, number))
+        if known is None:
+            salt = salt_of(str(number))
+            known = salted_id(self.client.chain_id, self.kernel.address, creator, salt)
+            if len(self._ids) >= _MOST_IDS:
+                self._ids.clear()
+            self._ids[creator, number] = known
+        return known
+
+    def escrow(self, intent: OfEscrow) -> EscrowState:
+        """The escrow that an intent is about. Raises UnsupportedByKernel, UnknownTransaction, and InvalidIntent if the
+        intent says something about it that is not so.
+        """
+        self.require_salts()
+        transaction_id = self.id_of(intent)
+        state = self._state(intent, transaction_id)
+        record = state.record
+        for name, said, actual in (
+            ("creator", intent.creator, record.requester),
+            ("provider", intent.provider, record.provider),
+        ):
+            if said not in (None, actual):
+                raise InvalidIntent(
+                    f"The {name} of the escrow {transaction_id} is {actual}, not {said}.",
+                    code="other_party",
+                    hint="Check which escrow is meant.",
+                )
+        self.require_fee_recipient(intent.fee_recipient)
+        return state
+
+    # ---------------------------------------------------------------- internals
+
+    def _state(self, intent: OfEscrow, transaction_id: str) -> EscrowState:
+        fields = self._answer(self._of(transaction_id, "getTransaction"))
+        if isinstance(fields, Reverted):
+            # This view has no other reason to revert.
+            raise UnknownTransaction(
+                f"The kernel {self.kernel.address} has no transaction {transaction_id}.",
+                hint="Check the id, the creator and the number, the network and the deployment.",
+            ) from fields
+        views = {name: self._answer(self._of(transaction_id, name)) for name in _FURTHER_VIEWS.get(type(intent), ())}
+        escrow = self._answer(self._of(transaction_id, "escrowOf"))
+        for answer in (escrow, *views.values()):
+            if isinstance(answer, Reverted):
+                raise WrongState(f"The escrow {transaction_id} cannot be read: {answer}", retryable=True) from answer
+        return EscrowState(
+            record=transaction_of(fields),
+            released=int(escrow[3]),
+            clauses=clauses_of(views["clausesOf"]) if "clausesOf" in views else None,
+            milestones=milestones_of(views["milestonesOf"]) if "milestonesOf" in views else None,
+            bonds=bonds_of(views["bondsOf"]) if "bondsOf" in views else None,
+        )
+
+    def _reads(self, intent: Intent) -> list[Read]:
+        if not isinstance(intent, Opening | OfEscrow) or not self.kernel.has_salts:
+            return []
+        reads = [] if intent.fee_recipient is None else [self._fee_recipient]
+        if isinstance(intent, Opening | DisputeEscrow):
+            reads.append(self._allowance)
+        if isinstance(intent, ResolveDispute):
+            reads += [self._admin, self._approved, self._approved_at]
+        if isinstance(intent, OfEscrow):
+            views = ("getTransaction", "escrowOf", *_FURTHER_VIEWS.get(type(intent), ()))
+            transaction_id = self.id_of(intent)
+            reads += [self._of(transaction_id, view) for view in views]
+        return reads
+
+    def _of(self, transaction_id: str, view: str) -> Read:
+        return self._view(view, bytes.fromhex(transaction_id[2:]))
+
+    def _view(self, function: str, *arguments: Any) -> Read:
+        return Read("ACTPKernel", self.kernel.address, function, arguments)
+
+    def _answer(self, read: Read) -> Any:
+        if read not in self._answers:
+            raise WrongState(f"{read.function} was not read.", code="not_prepared", hint="Call prepare first.")
+        return self._answers[read]
+
+    def _check_tokens(self, intents: Sequence[Intent]) -> None:
+        """A call to an address without code succeeds and moves nothing, so tokens are looked at when first used."""
+        named = {intent.token for intent in intents if isinstance(intent, TransferErc20) and intent.token is not None}
+        new = sorted(named - self._tokens)
+        if not new:
+            return
+        codes = self.client.transport.batch([("eth_getCode", [token, "latest"]) for token in new])
+        for token, code in zip(new, codes, strict=True):
+            if isinstance(code, RpcError):
+                raise RpcUnavailable(f"{self.client.transport.label} did not show the code of {token}.") from code
+            if code not in ("0x", None):
+                self._tokens.add(token)
+
+    def require_token(self, token: str) -> None:
+        """Raises NoCode if there is no contract at the address of a token."""
+        if token not in self._tokens:
+            raise NoCode("a token", token, hint="Check the address and the network.")

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account import Account
+from eth_account.messages import encode_defunct
+
+from actp.chain import AnvilProcess, DevAccount, EmbeddedChain
+from actp.errors import ConfigError
+from coordinator.canonical import canonical, sha256
+from coordinator.proofs import ProofKey, finalized, reopened, verifying
+from coordinator.proofs.documents import read_document, write_document
+from coordinator.proofs.verifying import Report, Result, verify
+from coordinator.types import BlockRef
+from tests.coordinator.proofs.support import KEY, chain_of, denied, paid, proved, with_part
+
+
+@pytest.fixture
+def payer(accounts: tuple[DevAccount, ...]) -> DevAccount:
+    return accounts[3]
+
+
+@pytest.fixture
+def file(chain: EmbeddedChain, payer: DevAccount) -> bytes:
+    """Three operations, the second of them denied."""
+    return write_document(proved(chain, payer, [paid(chain, payer), denied(chain, payer), paid(chain, payer, 3)]))
+
+
+def wrong(report: Report) -> list[str]:
+    return [check.name for check in report.wrong]
+
+
+def test_a_proof_of_what_happened_is_right_in_every_part(file: bytes, chain: EmbeddedChain) -> None:
+    report = verify(file, chain, signer=KEY.address)
+    assert wrong(report) == []
+    found = {(check.link, check.name) for check in report.checks if check.result is Result.OK}
+    assert {(1, "receipt"), (1, "block"), (3, "receipt"), (2, "policyHash"), (3, "order")} <= found
+    assert sum(check.name.startswith("change of") and check.result is Result.OK for check in report.checks) == 2
+    assert {check.name for check in report.not_checked if check.link == 2} == {"blockchain"}
+
+
+def test_without_a_node_and_a_signer_the_report_says_what_it_could_not_see(file: bytes) -> None:
+    report = verify(file)
+    assert wrong(report) == []
+    assert {check.name for check in report.not_checked} == {"whose key", "chain"}
+
+
+def test_any_changed_byte_is_found(file: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "changed_byte", lambda text, wanted: None)  # finding where takes a second each
+    chance = random.Random(5)
+    for position in range(0, len(file) - 1, 3):
+        other = chance.choice([code for code in range(0x20, 0x7F) if code != file[position]])
+        broken = file[:position] + bytes([other]) + file[position + 1 :]
+        assert not verify(broken, signer=KEY.address).ok, (position, file[position - 20 : position + 20])
+
+
+def test_the_changed_byte_is_named(file: bytes) -> None:
+    chance = random.Random(6)
+    for _ in range(25):
+        position = chance.randrange(len(file) - 1)
+        other = chance.choice(b"0123456789abcdef".replace(bytes([file[position]]), b""))
+        broken = file[:position] + bytes([other]) + file[position + 1 :]
+        first = verify(broken, signer=KEY.address).wrong[0]
+        near = file[position - 30 : position + 30]
+        assert first.byte is not None, near
+        if first.name == "signature":
+            # A signature has no second copy: then its beginning is named.
+            assert file[first.byte :].startswith(b'"0x'), near
+        elif first.name == "file":
+            # What makes a text invalid may show only further on: a quote that is gone, for instance.
+            assert first.byte <= position + 200, near
+        else:
+            assert first.byte == position, (first, near)
+
+
+def test_a_changed_letter_case_in_hex_is_a_changed_byte(file: bytes) -> None:
+    at = file.index(b'"signature":"0x') + 15
+    while not file[at : at + 1].isalpha():
+        at += 1
+    assert not verify(file[:at] + file[at : at + 1].upper() + file[at + 1 :]).ok
+
+
+def test_another_signer_is_not_ours(file: bytes) -> None:
+    assert wrong(verify(file, signer=ProofKey().address)) == ["whose key"] * 3
+
+
+def resigned(file: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
+    """The file with its first proof changed and everything hashed and signed again, as the key's owner could."""
+    content = json.loads(file)
+    first = content["links"][0]
+    change(first)
+    for name, part in first["parts"].items():
+        first["head"][f"{name}Hash"] = None if part is None else sha256(canonical(part))
+    first["proofHash"] = sha256(canonical(first["head"]))
+    first["signature"] = KEY.sign(first["proofHash"])
+    content["links"] = [first]
+    return canonical(content)
+
+
+LIES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "gas": (lambda link: link["parts"]["execution"]["receipt"].update(gasUsed="20999"), "receipt"),
+    "status": (lambda link: link["parts"]["execution"]["receipt"].update(succeeded=False), "consistent"),
+    "value": (lambda link: link["parts"]["execution"]["call"].update(value="999"), "consistent"),
+    "payee": (lambda link: link["parts"]["execution"]["call"].update(to="0x" + "bb" * 20), "consistent"),
+    "nonce": (lambda link: link["parts"]["execution"].update(nonce=77), "consistent"),
+    "wallet": (lambda link: link["head"].update(wallet="0x" + "bb" * 20), "consistent"),
+    "chain": (lambda link: link["head"].update(chainId=1), "consistent"),
+    "genesis": (lambda link: link["head"].update(genesis="0x" + "00" * 32), "chain"),
+    "tx": (lambda link: link["head"].update(txHash="0x" + "00" * 32), "consistent"),
+    "bytes": (lambda link: link["parts"]["execution"].update(raw="0x02"), "signed bytes"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_lie_that_is_signed_is_found_by_what_the_chain_knows(name: str, file: bytes, chain: EmbeddedChain) -> None:
+    change, check = LIES[name]
+    assert verify(resigned(file, lambda link: None), chain).ok
+    assert check in wrong(verify(resigned(file, change), chain))
+
+
+def test_a_receipt_of_another_chain_of_events_names_the_first_byte(file: bytes, chain: EmbeddedChain) -> None:
+    lie = resigned(file, lambda link: link["parts"]["execution"]["receipt"].update(gasUsed="20999"))
+    found = next(check for check in verify(lie, chain).wrong if check.name == "receipt")
+    assert lie[: found.byte].endswith(b'"gasUsed":"2')
+
+
+def test_links_that_were_dropped_or_swapped_are_found(file: bytes) -> None:
+    content = json.loads(file)
+    swapped = copy.deepcopy(content)
+    swapped["links"].reverse()
+    assert "order" in wrong(verify(canonical(swapped)))
+    dropped = copy.deepcopy(content)
+    del dropped["links"][1]
+    report = verify(canonical(dropped))
+    assert [check.detail for check in report.not_checked if check.name == "order"] == ["Link 2 is not in the file."]
+
+
+def test_a_proof_that_was_taken_back_is_not_valid(chain: EmbeddedChain, payer: DevAccount) -> None:
+    (first,) = proved(chain, payer, [paid(chain, payer)])
+    block = BlockRef(**json.loads(first.head)["block"])
+    back = reopened(
+        first.proof_hash, 1, block, chain=chain_of(chain, payer), last=first.link, key=KEY, made_at=1_800_000_001
+    )
+    assert wrong(verify(write_document([first, back]), chain)) == ["valid"]
+    (again,) = proved(chain, payer, [paid(chain, payer)], last=back.link)
+    assert verify(write_document([first, back, again]), chain).ok
+
+
+def test_a_final_block_is_compared_with_the_chain(chain: EmbeddedChain, payer: DevAccount) -> None:
+    (first,) = proved(chain, payer, [paid(chain, payer)])
+    block = BlockRef(**json.loads(first.head)["block"])
+
+    def report(final: BlockRef) -> Report:
+        link = finalized(
+            [first.proof_hash], final, chain=chain_of(chain, payer), last=first.link, key=KEY, made_at=1_800_000_001
+        )
+        return verify(write_document([first, link]), chain)
+
+    assert report(block).ok
+    assert wrong(report(BlockRef(block.number, "0x" + "00" * 32))) == ["final"]
+
+
+def test_a_block_that_is_gone_is_found(chain: EmbeddedChain, payer: DevAccount) -> None:
+    before = chain.snapshot()
+    file = write_document(proved(chain, payer, [paid(chain, payer)]))
+    assert verify(file, chain).ok
+    chain.revert(before)
+    assert wrong(verify(file, chain)) == ["receipt"]
+
+
+def test_a_balance_that_was_not_so_is_found(chain: EmbeddedChain, payer: DevAccount) -> None:
+    request = paid(chain, payer)
+    execution = copy.deepcopy(request.parts["execution"])
+    execution["delta"]["balances"]["deltas"]["ETH"][payer.address] = "-5"
+    file = write_document(proved(chain, payer, [with_part(request, "execution", execution)]))
+    (check,) = verify(file, chain).wrong
+    assert check.name == f"change of {payer.address}'s ETH"
+    assert file[check.byte :].startswith(b'"-5"')
+
+
+@pytest.mark.anvil
+def test_the_same_on_anvil(anvil: AnvilProcess, payer: DevAccount) -> None:
+    report = verify(write_document(proved(anvil, payer, [paid(anvil, payer)])), anvil, signer=KEY.address)
+    assert report.ok
+    assert not report.not_checked
+    assert {"receipt", "block", "chain"} <= {check.name for check in report.checks}
+
+
+def test_any_wallet_can_check_the_signature(file: bytes) -> None:
+    link = read_document(file).links[0]
+    message = encode_defunct(hexstr=link["proofHash"])
+    assert Account.recover_message(message, signature=link["signature"]) == KEY.address
+
+
+NO_FILES = {
+    "empty": b"",
+    "no json": b"{",
+    "no object": b"[]",
+    "a float": b'{"format":1.5}',
+    "not canonical": b'{"links": []}',
+    "another format": b'{"format":"x","links":[]}',
+    "no links": b'{"format":"actp-proof-file/1","links":[]}',
+    "a link that is none": b'{"format":"actp-proof-file/1","links":[{}]}',
+    "not utf-8": b"\xff",
+    "deep": b"[" * 100_000,
+    "huge number": b'{"format":' + b"9" * 5000 + b"}",
+}
+
+
+@pytest.mark.parametrize("name", NO_FILES)
+def test_what_is_no_proof_is_said_to_be_none(name: str) -> None:
+    report = verify(NO_FILES[name])
+    assert wrong(report) == ["file"]
+    assert report.wrong[0].detail
+
+
+def test_a_key_file_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "proof.key"
+    key = ProofKey.from_file(path)
+    assert ProofKey.from_file(path).address == key.address
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text().strip() not in repr(key)
+    path.write_text("no key")
+    with pytest.raises(ConfigError, match="holds no proof key"):
+        ProofKey.from_file(path)
+    with pytest.raises(ConfigError, match="cannot be made"):
+        ProofKey.from_file(tmp_path / "absent" / "proof.key")
