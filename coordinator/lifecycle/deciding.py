@@ -1,0 +1,280 @@
+"""From an intent to a decision: built, simulated, judged by the policy, and committed together with what follows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from actp.engine.fees import FeePolicy
+from actp.errors import ActpError
+from coordinator.errors import LedgerConflict
+from coordinator.guard import Point
+from coordinator.intents import Spending, World, build_all, parse
+from coordinator.lifecycle.allowances import WAITING, Allowances, draws
+from coordinator.lifecycle.cases import Case, allowing, asking, code_of, failing, job_of, ruling_of
+from coordinator.lifecycle.costs import Costs
+from coordinator.lifecycle.desk import Desk
+from coordinator.lifecycle.proving import Ended, Links, after
+from coordinator.lifecycle.treasury import Book, open_book, read_holdings
+from coordinator.policy import Facts, evaluate
+from coordinator.proofs import ProofKey
+from coordinator.simulation import simulate_all
+from coordinator.store import approvals, decisions, exposures, moving, operations, pauses, peaks, wallets
+from coordinator.store.exposures import Open
+from coordinator.store.wallets import WalletRow
+from coordinator.types import Ruling, Stage
+
+__all__ = ["BATCH", "Deciding"]
+
+_log = logging.getLogger(__name__)
+
+BATCH = 256
+"""How many are decided in one commit."""
+_AGAIN_AFTER = 0.25
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one round has read, and what it will write."""
+
+    seen: WalletRow
+    under_way: list[Open]
+    allowances: Allowances
+    cases: list[Case]
+    short: list[Case] = field(default_factory=list)
+    """What the vault's allowance does not suffice for."""
+
+
+class Deciding:
+    """Decides about what is pending, a batch at a time. For one thread."""
+
+    def __init__(
+        self, desk: Desk, key: ProofKey, *, fee_policy: FeePolicy, standing_allowance: int, approval_seconds: float
+    ) -> None:
+        self._desk = desk
+        self._key = key
+        self._standing = standing_allowance
+        self._approval_seconds = approval_seconds
+        self._world = World(desk.client)
+        self._costs = Costs(desk, fee_policy)
+        self._later: dict[int, float] = {}
+        """What could not be decided yet, and when to look at it again."""
+
+    def round(self, point: Point | None, room: int = BATCH) -> list[Case] | None:
+        """Decides about at most `room` operations; those that changed, None if there was nothing to decide.
+
+        `point` is up to where everything is explained. If node or store fail in the middle of it, nothing has moved.
+        Raises RpcError, RpcUnavailable, StoreError.
+        """
+        found = self._read(min(room, BATCH))
+        if not found.cases:
+            return None
+        cases = self._build(found)
+        assets = {case.built.subject.asset for case in cases if case.built is not None}
+        holdings = read_holdings(self._desk, point, assets)
+        with self._desk.ledger.read() as connection:
+            book = open_book(connection, self._desk, found.under_way, holdings, self._desk.ledger.now())
+        cases = self._with_allowance(found, cases, book)
+        self._simulate(cases)
+        self._judge(cases, book)
+        try:
+            self._commit(found, cases, book)
+        except LedgerConflict as error:
+            _log.info("%s", error)  # the winner's rows say what is true: what is left is read again
+            return []
+        return cases
+
+    # ---------------------------------------------------------------- reading
+
+    def _read(self, room: int) -> _Round:
+        desk, monotonic = self._desk, self._desk.ledger.store.clock.monotonic()
+        self._later = {one: until for one, until in self._later.items() if until > monotonic}
+        with desk.ledger.read() as connection:
+            seen = wallets.read(connection, desk.account)
+            assert seen is not None  # made when the lifecycle was
+            paused = pauses.active(connection, desk.account)
+            allowances = Allowances.read(connection, desk)
+            if room <= 0 or pauses.TREASURY in paused:
+                return _Round(seen, [], allowances, [])
+            due = operations.undecided(
+                connection,
+                desk.account,
+                without_agents=tuple(paused),
+                without_code=WAITING if allowances.pending else None,
+                limit=room + len(self._later),
+            )
+            due = [one for one in due if one.id not in self._later][:room]
+            if not due:
+                return _Round(seen, [], allowances, [])
+            again = [one.id for one in due if one.stage is Stage.SIMULATING]
+            answers = approvals.by_operation(connection, again)
+            under_way = exposures.under_way(connection, desk.account)
+        cases = []
+        for one in due:
+            intent = parse(one.type, one.intent)
+            assert isinstance(intent, Spending)
+            answer = answers.get(one.id)
+            cases.append(Case(one, intent, None if answer is None else answer.by))
+        return _Round(seen, under_way, allowances, cases)
+
+    # ---------------------------------------------------------------- building and simulating
+
+    def _build(self, found: _Round) -> list[Case]:
+        """What is built, or can never be; the rest is for later."""
+        busy = {one.transaction_id for one in found.under_way if one.transaction_id is not None}
+        held = [case for case in found.cases if not busy.isdisjoint(self._world.ids_of(case.intent))]
+        self._postpone(held)
+        free = [case for case in found.cases if busy.isdisjoint(self._world.ids_of(case.intent))]
+        done = []
+        for case, built in zip(free, build_all([case.intent for case in free], self._world), strict=True):
+            if not isinstance(built, ActpError):
+                case.built, case.draws = built, draws(self._desk, built)
+            elif built.retryable:
+                self._postpone([case])
+                continue
+            else:
+                case.failure = (Stage.SIMULATING, built.code, built.message)
+            done.append(case)
+        return done
+
+    def _postpone(self, cases: Sequence[Case]) -> None:
+        until = self._desk.ledger.store.clock.monotonic() + _AGAIN_AFTER
+        self._later.update((case.operation.id, until) for case in cases)
+
+    def _with_allowance(self, found: _Round, cases: Sequence[Case], book: Book) -> list[Case]:
+        """Those for which the vault's allowance suffices, besides what is on its way; the others are `found.short`."""
+        enough = []
+        left = book.allowance - book.drawn
+        for case in cases:
+            if case.draws <= left:
+                left -= case.draws
+            elif found.allowances.refused(case.operation):
+                newest = found.allowances.newest
+                assert newest is not None
+                case.failure = (
+                    Stage.SIMULATING,
+                    "allowance_failed",
+                    f"Operation {newest.id}, which was to raise the vault's allowance, failed: {newest.reason}",
+                )
+            else:
+                found.short.append(case)
+                continue
+            enough.append(case)
+        return enough
+
+    def _simulate(self, cases: Sequence[Case]) -> None:
+        built = [case for case in cases if case.failure is None]
+        calls = [case.built.call for case in built if case.built is not None]
+        for case, simulation in zip(built, simulate_all(self._desk.transport, self._desk.wallet, calls), strict=True):
+            case.simulation = simulation
+            if not simulation.ok:
+                reason = simulation.reason or "The simulation failed."
+                case.failure = (Stage.SIMULATING, simulation.code or "simulation_failed", reason)
+
+    # ---------------------------------------------------------------- the policy
+
+    def _judge(self, cases: Sequence[Case], book: Book) -> None:
+        settings = self._desk.settings
+        asked = [case for case in cases if case.failure is None]
+        fees: list[int | None] = [None] * len(asked)
+        if settings.max_fee_wei is not None or settings.max_daily_loss is not None:
+            fees = self._costs.most(
+                [(case.built.call, case.simulation) for case in asked if case.built and case.simulation]
+            )
+        now = self._chain_time(asked)
+        high = book.raise_peaks()
+        for case, fee in zip(asked, fees, strict=True):
+            facts = self._facts(case, book, high, fee, now)
+            case.decision = evaluate(facts, settings)
+            if case.decision.ruling is Ruling.DENY:
+                reasons = [one for one in case.decision.reasons if one.ruling is Ruling.DENY]
+                case.failure = (Stage.POLICY_EVAL, code_of(reasons[0]), " ".join(one.message for one in reasons))
+            elif case.decision.ruling is Ruling.ALLOW:
+                book.take(facts.subject, facts.call.to, facts.agent, case.draws)
+
+    def _facts(self, case: Case, book: Book, high: Mapping[str, int], fee: int | None, now: int) -> Facts:
+        desk, intent, built = self._desk, case.intent, case.built
+        assert built is not None
+        agent_counts, wallet_counts = book.counts(case.operation.agent)
+        reference = None
+        if intent.service is not None and desk.reference is not None:
+            reference = desk.reference(intent.service)
+        return Facts(
+            type=case.operation.type,
+            agent=case.operation.agent,
+            wallet=desk.wallet,
+            subject=built.subject,
+            call=built.call,
+            effects=built.effects,
+            now=now,
+            vault=desk.vault,
+            max_fee_wei=fee,
+            quoted_amount=intent.quoted_amount,
+            quoted_at=intent.quoted_at,
+            service=intent.service,
+            reference_amount=reference,
+            balances=book.balances,
+            locked=book.locked,
+            locked_at=book.locked_at,
+            locked_with=book.locked_with,
+            peaks=high,
+            lost_today=book.lost_today,
+            agent_counts=agent_counts,
+            wallet_counts=wallet_counts,
+            approval_demanded=intent.require_approval,
+            approved_by=case.approved_by,
+        )
+
+    def _chain_time(self, cases: Sequence[Case]) -> int:
+        """The chain's time where a rule looks at it."""
+        if self._desk.settings.max_quote_age_seconds is None or not cases:
+            return int(self._desk.ledger.now())
+        return self._desk.client.now()
+
+    # ---------------------------------------------------------------- the commit
+
+    def _commit(self, found: _Round, cases: Sequence[Case], book: Book) -> None:
+        """Decision, journal, proofs of what ended, and the engine's rows of what was allowed: one commit."""
+        desk = self._desk
+        now = desk.ledger.now()
+        failed = [(case, failing(case)) for case in cases if case.failure is not None]
+        asked = [case for case in cases if case.failure is None and ruling_of(case) is Ruling.REQUIRE_APPROVAL]
+        allowed = [case for case in cases if case.failure is None and ruling_of(case) is Ruling.ALLOW]
+        links = Links(desk, self._key, found.seen)
+        links.prove([Ended(after(move, now), case.decided) for case, move in failed])
+        with desk.ledger.write() as connection:
+            if cases:
+                wallets.count_decision(connection, desk.account, found.seen)
+            jobs = desk.outbox.submit_all([job_of(case) for case in allowed], connection=connection) if allowed else []
+            moves = [move for _, move in failed]
+            moves += [asking(case) for case in asked]
+            moves += [allowing(case, job.id, now) for case, job in zip(allowed, jobs, strict=True)]
+            moving.move(connection, desk.account, moves, now)
+            approvals.ask(
+                connection,
+                desk.account,
+                [case.operation.id for case in asked],
+                now=now,
+                expires_at=now + self._approval_seconds,
+            )
+            decisions.add(connection, [case.decided for case in cases], now)
+            self._note_short(connection, found, book, now)
+            peaks.raise_to(connection, desk.account, book.known_peaks, book.peaks, now)
+            links.write(connection, now)
+
+    def _note_short(self, connection: Connection, found: _Round, book: Book, now: float) -> None:
+        """What the allowance does not suffice for says so, and the treasury is asked to raise it."""
+        if not found.short:
+            return
+        newest = found.allowances.newest
+        if not found.allowances.pending:
+            needs = [case.draws for case in found.short]
+            newest = found.allowances.ask(connection, self._desk, book, needs, self._standing)
+        assert newest is not None
+        reason = f"Operation {newest.id} raises the vault's allowance first."
+        for stage in (Stage.PENDING, Stage.SIMULATING):
+            notes = [(case.operation.id, WAITING, reason) for case in found.short if case.operation.stage is stage]
+            operations.annotate(connection, notes, stage, now)

@@ -1,0 +1,242 @@
+"""What becomes of operations in the engine's hands: stages by its rows, ends by the delta guard's verdicts."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from actp.engine.store.schema import IntentStatus
+from coordinator.canonical import canonical
+from coordinator.errors import LedgerConflict
+from coordinator.guard import DeltaGuard, Examination, Point, Sent, TxVerdict
+from coordinator.lifecycle import verdicts as made
+from coordinator.lifecycle.desk import Desk
+from coordinator.lifecycle.proving import Ended, Links, after
+from coordinator.lifecycle.receipts import ReceiptKeeper
+from coordinator.lifecycle.recent import Recent
+from coordinator.lifecycle.rederiving import Rederiving
+from coordinator.lifecycle.refusals import refusal_of
+from coordinator.lifecycle.reopening import Reopening
+from coordinator.proofs import ProofKey
+from coordinator.proofs.parts import execution_part
+from coordinator.store import breaches, escrows, losses, moving, operations, pauses, points, sendings, verdicts
+from coordinator.store.decisions import Decided
+from coordinator.store.moving import Move, Step
+from coordinator.store.points import StoredPoint
+from coordinator.store.sendings import Sending
+from coordinator.types import Effects, Operation, Stage
+
+__all__ = ["Following"]
+
+_log = logging.getLogger(__name__)
+_GUARD = "delta guard"
+_MINED = (IntentStatus.MINED, IntentStatus.FAILED)
+
+
+class Following:
+    """Follows one wallet's operations. For one thread. `guard` is None where nothing is guarded."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        key: ProofKey,
+        recent: Recent,
+        keeper: ReceiptKeeper,
+        guard: DeltaGuard | None,
+        *,
+        auto_pause: bool,
+    ) -> None:
+        self._desk = desk
+        self._key = key
+        self._recent = recent
+        self._keeper = keeper
+        self._guard = guard
+        self._auto_pause = auto_pause
+        self._reopening = Reopening(desk, key, recent)
+        self._rederiving = Rederiving(desk)
+        self._point: StoredPoint | None = None
+
+    def point(self) -> Point | None:
+        """Up to where everything is explained; the first time that is where the chain is now. None without a guard.
+
+        Raises RpcError, RpcUnavailable, StoreError.
+        """
+        if self._guard is None:
+            return None
+        desk = self._desk
+        with desk.ledger.read() as connection:
+            newest = points.newest(connection, desk.account)
+        if not newest:
+            first = self._guard.start()
+            content = canonical(first.as_json()).decode()
+            try:
+                with desk.ledger.write() as connection:
+                    points.append(connection, desk.account, first.block, content, desk.ledger.now(), seen=-1)
+            except LedgerConflict:
+                _log.info("Another process has begun to guard %s.", desk.wallet)
+            return self.point()
+        self._point = newest[0]
+        return Point.from_json(json.loads(newest[0].content))
+
+    def round(self) -> bool:
+        """Moves on what has moved; whether anything had. Raises RpcError, RpcUnavailable, StoreError."""
+        try:
+            moved = self._follow_engine()
+            return self._examine() or moved
+        except LedgerConflict as error:
+            _log.info("%s", error)  # the winner has written it
+            return True
+
+    # ---------------------------------------------------------------- the engine's rows
+
+    def _follow_engine(self) -> bool:
+        desk = self._desk
+        with desk.ledger.read() as connection:
+            changed = sendings.changed(connection, desk.account, mined=self._guard is None)
+            found = operations.by_ids(connection, [one.operation_id for one in changed])
+            decided = self._recent.get(connection, found) if changed else {}
+        if not changed:
+            return False
+        now = desk.ledger.now()
+        moves = [move for one in changed if (move := self._engine_move(found[one.operation_id], one, now)) is not None]
+        if not moves:
+            return False
+        ended = [after(move, now) for move in moves if move.after in (Stage.CONFIRMED, Stage.FAILED)]
+        executed = self._execute([one for one in ended if one.block is not None], decided, {})
+        links = Links.at_end(desk, self._key)
+        links.prove([Ended(one, decided.get(one.id), executed.get(one.id)) for one in ended])
+        with desk.ledger.write() as connection:
+            moving.move(connection, desk.account, moves, now)
+            escrows.add(connection, desk.account, made.funded(desk, {one.id: one for one in ended}, decided, now))
+            links.write(connection, now)
+        self._recent.forget(one.id for one in ended)
+        return True
+
+    def _engine_move(self, operation: Operation, sending: Sending, now: float) -> Move | None:
+        status = sending.status
+        signing = operation.stage is Stage.SIGNING
+        steps = [Step(Stage.SUBMITTING, "signed")] if signing else []
+        if status in _MINED and self._guard is None and sending.block is not None and sending.tx_hash is not None:
+            values = made.mined_columns(sending.tx_hash, sending.block)
+            if status is IntentStatus.MINED:
+                values |= {"code": None, "reason": None, "failed_at": None, "confirmed_at": now}
+                return Move(operation, (*steps, Step(Stage.CONFIRMED, "confirmed")), values)
+            values |= {"code": "reverted", "reason": "The contract refused it.", "failed_at": Stage.SUBMITTING.value}
+            return Move(operation, (*steps, Step(Stage.FAILED, "failed")), values)
+        if status is IntentStatus.OPEN or status in _MINED:
+            return Move(operation, tuple(steps)) if steps else None
+        code = sending.code or status.value
+        reason = sending.reason or f"The engine says {status.value}."
+        values = {"code": code, "reason": reason, "failed_at": operation.stage.value, "final": True}
+        return Move(operation, (Step(Stage.FAILED, "failed", {"code": code, "reason": reason}),), values)
+
+    # ---------------------------------------------------------------- the guard's verdicts
+
+    def _examine(self) -> bool:
+        if self._guard is None:
+            return self._reopening.by_engine()
+        point = self.point()
+        stored = self._point
+        assert point is not None
+        assert stored is not None
+        nonce = point.state.nonces.get(self._desk.wallet, 0)
+        self._keeper.forget()
+        examined = self._guard.advance(point, lambda: self._sent(nonce))
+        if examined.reorged:
+            return self._reopening.by_guard(stored)
+        if examined.point == point and not examined.verdicts and not examined.findings:
+            return False
+        self._write(examined, stored)
+        return True
+
+    def _sent(self, nonce: int) -> Sequence[Sent]:
+        """Everything that is signed and not verified yet, with what it must do."""
+        desk = self._desk
+        with desk.ledger.read() as connection:
+            signed = sendings.signed_from(connection, desk.outbox.lane_id, nonce)
+            ours = [one.operation_id for one in signed if one.operation_id is not None]
+            decided = self._recent.get(connection, ours)
+        sent = []
+        for one in signed:
+            known = None if one.operation_id is None else decided.get(one.operation_id)
+            effects = Effects() if known is None else known.effects
+            again = None if known is None else self._rederiving.of(known)
+            sent.append(Sent(one.operation_id, desk.wallet, one.nonce, one.tx_hashes, effects, again))
+        return sent
+
+    def _write(self, examined: Examination, seen: StoredPoint) -> None:
+        """Verdicts, what they end, what they stop, and up to where everything is explained: one commit."""
+        desk = self._desk
+        now = desk.ledger.now()
+        by_operation = {one.operation_id: one for one in examined.verdicts if one.operation_id is not None}
+        concerned = {*by_operation, *(one.operation_id for one in examined.findings if one.operation_id is not None)}
+        with desk.ledger.read() as connection:
+            found = operations.by_ids(connection, sorted(concerned))
+            decided = self._recent.get(connection, by_operation)
+        open_ones = [
+            one for one in found.values() if one.id in by_operation and one.stage in (Stage.SIGNING, Stage.SUBMITTING)
+        ]
+        moves = [
+            made.ending(one, by_operation[one.id], self._refusal(one, by_operation[one.id], decided), now)
+            for one in open_ones
+        ]
+        ended = {move.operation.id: after(move, now) for move in moves}
+        executed = self._execute(list(ended.values()), decided, by_operation)
+        links = Links.at_end(desk, self._key)
+        links.prove([Ended(one, decided.get(one.id), executed.get(one.id)) for one in ended.values()])
+        content = canonical(examined.point.as_json()).decode()
+        with desk.ledger.write() as connection:
+            points.append(connection, desk.account, examined.point.block, content, now, seen=seen.version)
+            # The wallet's row before the lane's, as where decisions are written: nobody waits for one another.
+            links.write(connection, now)
+            moving.move(connection, desk.account, moves, now)
+            verdicts.add(connection, desk.account, made.verdict_rows(examined.verdicts), now)
+            breaches.add(connection, desk.account, made.found_rows(examined.findings), now)
+            losses.add(connection, desk.account, made.gas_losses(desk, examined.verdicts), now)
+            escrows.add(connection, desk.account, made.funded(desk, ended, decided, now))
+            escrows.look_again(
+                connection, desk.account, [one.transaction_id for one in ended.values() if one.transaction_id]
+            )
+            if self._auto_pause:
+                for finding in examined.breached:
+                    spender = found.get(finding.operation_id or 0)
+                    agent = None if spender is None else spender.agent
+                    pauses.add(connection, desk.account, agent, by=_GUARD, reason=finding.message, now=now)
+        for finding in examined.breached:
+            _log.error("The delta guard found %s: %s", finding.kind.value, finding.message)
+        self._recent.forget(ended)
+
+    def _refusal(self, operation: Operation, verdict: TxVerdict, decided: Mapping[int, Decided]) -> str | None:
+        known = decided.get(operation.id)
+        if verdict.succeeded or known is None or known.call is None:
+            return None
+        return refusal_of(self._desk, known.call, verdict.block)
+
+    def _execute(
+        self, ended: Sequence[Operation], decided: Mapping[int, Decided], by_operation: Mapping[int, TxVerdict]
+    ) -> dict[int, dict[str, Any]]:
+        """The parts of proofs that say what was sent and what came of it, by operation."""
+        mined = [(one, one.tx_hash, one.block) for one in ended if one.tx_hash is not None and one.block is not None]
+        if not mined:
+            return {}
+        receipts = self._keeper.receipts_of([(tx_hash, block.hash.lower()) for _, tx_hash, block in mined])
+        with self._desk.ledger.read() as connection:
+            raw = sendings.raw_of(connection, self._desk.outbox.lane_id, [tx_hash for _, tx_hash, _ in mined])
+        parts = {}
+        for one, tx_hash, _ in mined:
+            known = decided.get(one.id)
+            if known is None or known.call is None or tx_hash not in raw:
+                continue
+            nonce, signed = raw[tx_hash]
+            verdict = by_operation.get(one.id)
+            parts[one.id] = execution_part(
+                known.call,
+                known.effects,
+                raw=signed,
+                nonce=nonce,
+                receipt=receipts[tx_hash],
+                delta=None if verdict is None else verdict.as_json(),
+            )
+        return parts

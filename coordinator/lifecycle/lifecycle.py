@@ -1,0 +1,304 @@
+"""The lifecycle of one wallet's operations: the entrance to everything in this folder."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from actp.client import ACTPClient
+from actp.engine import Outbox, Worker, open_store
+from actp.engine import Policy as EnginePolicy
+from actp.engine.fees import FeePolicy
+from actp.engine.store import Store
+from actp.engine.store import outbox as outbox_rows
+from actp.errors import ActpError, ConfigError, FeeTooHigh, RpcError, RpcUnavailable
+from coordinator.errors import LedgerConflict, UnknownOperation
+from coordinator.guard import DeltaGuard, Watched
+from coordinator.lifecycle import submitting
+from coordinator.lifecycle.approving import Approving
+from coordinator.lifecycle.deciding import BATCH, Deciding
+from coordinator.lifecycle.desk import Desk, Reference
+from coordinator.lifecycle.following import Following
+from coordinator.lifecycle.holding import Freshness, PauseHold
+from coordinator.lifecycle.keeping import Keeping
+from coordinator.lifecycle.querying import Querying
+from coordinator.lifecycle.receipts import ReceiptKeeper
+from coordinator.lifecycle.recent import Recent
+from coordinator.lifecycle.responding import respond
+from coordinator.lifecycle.submitting import Request
+from coordinator.policy import PolicySettings
+from coordinator.proofs import Proof, ProofKey
+from coordinator.store import Ledger, approvals, open_ledger, operations, pauses, verdicts, wallets
+from coordinator.store import proofs as proof_rows
+from coordinator.store.accounts import Account
+from coordinator.store.approvals import Approval
+from coordinator.store.pauses import Pause
+from coordinator.types import IntentType, Operation, Stage
+
+__all__ = ["Lifecycle"]
+
+_log = logging.getLogger(__name__)
+_ENDED = (Stage.CONFIRMED, Stage.FAILED)
+_DAY = 24 * 3600.0
+_MOST_QUEUED = 4 * BATCH
+
+
+class Lifecycle:
+    """Takes intents of agents in, and sees them through. Any number of processes may run one for the same wallet over
+    the same store; `step`, `run` and `wait` of one object may be called from several threads.
+
+    `store` is the client's durable one unless another is given, else memory. `policy` says who may spend what; without
+    one everything is allowed. `guard` checks every balance after every block, `auto_pause_on_breach` stops whoever
+    was involved. `standing_allowance` is how much the vault may take at least, whenever its allowance has to be
+    raised. `proof_signer` signs proofs; a fresh key if left out. `tokens` are guarded besides the one of the vault.
+    `reference` knows what services usually cost. `engine_policy` and `fee_policy` are the engine's.
+    """
+
+    def __init__(
+        self,
+        client: ACTPClient,
+        *,
+        store: Store | None = None,
+        policy: PolicySettings | None = None,
+        guard: bool = True,
+        auto_pause_on_breach: bool = True,
+        standing_allowance: int = 0,
+        proof_signer: ProofKey | None = None,
+        tokens: Sequence[str] = (),
+        reference: Reference | None = None,
+        approval_seconds: float = _DAY,
+        engine_policy: EnginePolicy | None = None,
+        fee_policy: FeePolicy | None = None,
+    ) -> None:
+        """Asks the chain nothing. Raises StoreError, OtherChain."""
+        chosen = store or client.store or open_store("sqlite://")
+        chosen.bind(client.chain_id, client.genesis)
+        ledger = open_ledger(chosen)
+        account = Account(client.chain_id, client.address)
+        outbox = Outbox(chosen, client.chain_id, client.address)
+        settings = PolicySettings() if policy is None else policy
+        desk = self._desk = Desk(client, ledger, account, outbox, settings, reference)
+        with ledger.write() as connection:
+            wallets.require(connection, account)
+        key = self._key = ProofKey() if proof_signer is None else proof_signer
+        caps = FeePolicy.from_environment() if fee_policy is None else fee_policy
+        recent = self._recent = Recent()
+        keeper = ReceiptKeeper(client.transport)
+        watched = Watched((desk.wallet,), tuple(dict.fromkeys((desk.token, *tokens))), (desk.vault,))
+        examiner = DeltaGuard(keeper, client.chain_id, watched) if guard else None
+        self._deciding = Deciding(
+            desk, key, fee_policy=caps, standing_allowance=standing_allowance, approval_seconds=approval_seconds
+        )
+        self._following = Following(desk, key, recent, keeper, examiner, auto_pause=auto_pause_on_breach)
+        self._approving = Approving(desk, key, recent)
+        self._querying = Querying(desk)
+        self._keeping = Keeping(desk, key)
+        self._engine_policy = engine_policy or EnginePolicy()
+        self._worker = Worker(
+            client.transport,
+            client.signer,
+            chain_id=client.chain_id,
+            store=chosen,
+            fee_policy=caps,
+            gate=Freshness(desk),
+            hold=PauseHold(desk),
+            policy=self._engine_policy,
+        )
+        self._turn = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Lifecycle({self._desk.wallet}, {self._desk.ledger!r})"
+
+    @property
+    def wallet(self) -> str:
+        """The account that signs."""
+        return self._desk.wallet
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where everything is written."""
+        return self._desk.ledger
+
+    @property
+    def policy(self) -> PolicySettings:
+        """Who may spend what."""
+        return self._desk.settings
+
+    @property
+    def proof_address(self) -> str:
+        """The address of the key that signs proofs."""
+        return self._key.address
+
+    # ---------------------------------------------------------------- taking intents in
+
+    def submit(
+        self, type: IntentType | str, intent: Mapping[str, Any], *, agent: str, key: str | None = None
+    ) -> Operation:
+        """Records an intent; it is carried out by `step` or `run`, here or in another process. The same key with the
+        same intent is the same operation.
+
+        Raises InvalidIntent, UnsupportedProtocol, AgentPaused, KeyTaken (an IdempotencyConflict), StoreError.
+        """
+        return self.submit_all([Request(type, intent, agent, key)])[0]
+
+    def submit_all(self, requests: Sequence[Request]) -> list[Operation]:
+        """Records many intents, or none of them, in one commit. Raises as `submit`."""
+        return submitting.submit_all(self._desk, requests)
+
+    def query(
+        self, type: IntentType | str, intent: Mapping[str, Any], *, agent: str, key: str | None = None
+    ) -> Operation:
+        """Asks a question; its answer is the operation's `result`. Raises as `submit`, and RpcUnavailable."""
+        operation = self.submit(type, intent, agent=agent, key=key)
+        return self._querying.answer(operation) if operation.type.query else operation
+
+    # ---------------------------------------------------------------- answers of people
+
+    def approve(self, operation_id: int, by: str, reason: str = "") -> Operation:
+        """See `Approving.approve`."""
+        return self._approving.approve(operation_id, by, reason)
+
+    def reject(self, operation_id: int, by: str, reason: str) -> Operation:
+        """See `Approving.reject`."""
+        return self._approving.reject(operation_id, by, reason)
+
+    def waiting(self) -> list[tuple[Operation, Approval]]:
+        """What waits for an approval, the most urgent first."""
+        return self._approving.waiting()
+
+    def pause(self, agent: str | None = None, *, by: str, reason: str) -> bool:
+        """Stops an agent, or without one the whole treasury: nothing of it is signed after this, and nothing taken in.
+        False if it was stopped already.
+        """
+        desk = self._desk
+        with desk.ledger.write() as connection:
+            return pauses.add(connection, desk.account, agent, by=by, reason=reason, now=desk.ledger.now())
+
+    def resume(self, agent: str | None = None, *, by: str, reason: str) -> bool:
+        """Ends a pause; what was held goes on at once. False if there was none."""
+        desk = self._desk
+        now = desk.ledger.now()
+        with desk.ledger.write() as connection:
+            resumed = pauses.remove(connection, desk.account, agent, by=by, reason=reason, now=now)
+            held = operations.in_stages(connection, desk.account, [Stage.SIGNING]) if resumed else []
+            for one in held:
+                if one.outbox_id is not None and agent in (None, one.agent):
+                    outbox_rows.hasten(connection, one.outbox_id, now)
+        return resumed
+
+    def paused(self) -> list[Pause]:
+        """The pauses that hold."""
+        with self._desk.ledger.read() as connection:
+            return list(pauses.active(connection, self._desk.account).values())
+
+    # ---------------------------------------------------------------- reading
+
+    def find(self, operation_id: int) -> Operation:
+        """The operation of this number. Raises UnknownOperation."""
+        with self._desk.ledger.read() as connection:
+            found = operations.by_id(connection, operation_id)
+        account = self._desk.account
+        if found is None or (found.chain_id, found.wallet) != (account.chain_id, account.wallet):
+            raise UnknownOperation(f"There is no operation {operation_id} of {account.wallet}.")
+        return found
+
+    def proofs_of(self, operation_id: int) -> list[Proof]:
+        """The links about an operation in the chain of proofs, the oldest first."""
+        with self._desk.ledger.read() as connection:
+            return proof_rows.of_operation(connection, self._desk.account, operation_id)
+
+    def response(self, operation: Operation) -> dict[str, Any]:
+        """The operation as callers over the wire get to see it; see `respond`."""
+        account = self._desk.account
+        with self._desk.ledger.read() as connection:
+            return respond(
+                operation,
+                proof=proof_rows.of_operations(connection, account, [operation.id]).get(operation.id),
+                verdict=verdicts.latest(connection, [operation.id]).get(operation.id),
+                approval=approvals.by_operation(connection, [operation.id]).get(operation.id),
+            )
+
+    # ---------------------------------------------------------------- working
+
+    def step(self) -> bool:
+        """One bounded round over all stages; whether there was anything to do.
+
+        Raises RpcError, RpcUnavailable, StoreError with nothing lost: the next round goes on. Raises OtherChain,
+        WrongChain.
+        """
+        with self._turn:
+            return self._step()
+
+    def decide(self) -> bool:
+        """The part of `step` that decides about what is pending; whether there was anything. Raises StoreError."""
+        with self._turn:
+            return self._decide()
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until `stop` is set. Trouble with node or store is waited out; raises ConfigError."""
+        pause = 0.0
+        try:
+            while not stop.wait(pause):
+                try:
+                    busy = self.step()
+                except ConfigError:
+                    raise
+                except ActpError as error:
+                    _log.warning("%s", error)
+                    busy, pause = False, 0.5
+                pause = 0.0 if busy else min(max(pause * 1.5, 0.01), self._engine_policy.poll)
+        finally:
+            self.close()
+
+    def wait(self, operation_id: int, timeout: float = 60.0) -> Operation:
+        """Works until an operation has ended or waits for an approval, or the time is over; how far it is then.
+
+        Trouble with node or store is waited out. Raises UnknownOperation, ConfigError.
+        """
+        until = time.monotonic() + timeout
+        pause = 0.0
+        while True:
+            operation = self.find(operation_id)
+            if operation.stage in _ENDED or operation.stage is Stage.APPROVAL_GATE or time.monotonic() >= until:
+                return operation
+            try:
+                busy = self.step()
+            except ConfigError:
+                raise
+            except ActpError as error:
+                _log.warning("%s", error)
+                busy = False
+            pause = 0.0 if busy else min(max(pause * 1.5, 0.005), 0.1)
+            time.sleep(pause)
+
+    def close(self) -> None:
+        """Lets another process sign at once."""
+        self._worker.release()
+
+    def _step(self) -> bool:
+        busy = self._decide()
+        busy |= self._worker.step()
+        busy |= self._following.round()
+        with suppress(LedgerConflict):  # the winner has done it
+            busy |= self._approving.expire()
+            self._keeping.round()
+        return busy
+
+    def _decide(self) -> bool:
+        """Decides while the engine has room; the engine and what follows it go on if that fails."""
+        desk = self._desk
+        try:
+            point = self._following.point()
+            with desk.ledger.read() as connection:
+                queued = operations.count_in(connection, desk.account, Stage.SIGNING)
+            cases = self._deciding.round(point, _MOST_QUEUED - queued)
+            answered = self._querying.round()
+        except (FeeTooHigh, RpcError, RpcUnavailable) as error:
+            _log.warning("Nothing is decided for now: %s", error)
+            return False
+        self._recent.note(case.decided for case in cases or ())
+        return bool(cases) or answered

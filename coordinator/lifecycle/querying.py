@@ -1,0 +1,72 @@
+"""Questions: answered at once, without simulation, policy or signature."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from actp.errors import ActpError
+from coordinator.intents import World, parse, queries
+from coordinator.lifecycle.desk import Desk
+from coordinator.store import escrows, moving, operations
+from coordinator.store.formats import text
+from coordinator.store.moving import Move, Step
+from coordinator.types import Operation, Stage
+
+__all__ = ["Querying"]
+
+
+class Querying:
+    """Answers questions about one wallet. Thread-safe."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._lock = threading.Lock()
+        self._world: World | None = None
+
+    def answer(self, operation: Operation) -> Operation:
+        """The operation with its result. What has one already keeps it. Raises RpcUnavailable with nothing moved."""
+        if operation.stage is not Stage.PENDING:
+            return operation
+        desk = self._desk
+        try:
+            with self._lock:
+                if self._world is None:
+                    self._world = World(desk.client)
+                result = queries.run(parse(operation.type, operation.intent), self._world, self)
+        except ActpError as error:
+            if error.retryable:
+                raise
+            self._move(operation, _failing(operation, error))
+        else:
+            now = desk.ledger.now()
+            values = {"result": text(result), "confirmed_at": now, "final": True}
+            self._move(operation, Move(operation, (Step(Stage.CONFIRMED, "answered"),), values))
+        with desk.ledger.read() as connection:
+            found = operations.by_id(connection, operation.id)
+        assert found is not None
+        return found
+
+    def round(self) -> bool:
+        """Answers what was handed in and not asked here; whether there was anything. Raises RpcUnavailable."""
+        with self._desk.ledger.read() as connection:
+            asked = operations.unanswered(connection, self._desk.account)
+        for one in asked:
+            self.answer(one)
+        return bool(asked)
+
+    def transaction_ids(self, wallet: str, limit: int) -> Sequence[str]:
+        """See `queries.Positions`: the escrows that operations were about, and those of batches."""
+        with self._desk.ledger.read() as connection:
+            steps = operations.transaction_ids(connection, self._desk.account, limit)
+            funded = escrows.listed(connection, self._desk.account, limit=limit)
+        return list(dict.fromkeys([*steps, *(one.transaction_id for one in funded)]))
+
+    def _move(self, operation: Operation, move: Move) -> None:
+        with self._desk.ledger.write() as connection:
+            moving.move(connection, self._desk.account, [move], self._desk.ledger.now())
+
+
+def _failing(operation: Operation, error: ActpError) -> Move:
+    values = {"code": error.code, "reason": error.message, "failed_at": Stage.PENDING.value, "final": True}
+    return Move(operation, (Step(Stage.FAILED, "failed", {"code": error.code}),), values)

@@ -1,0 +1,28 @@
+"""Bringing the coordinator's tables of an earlier version up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util.exc import CommandError
+
+from actp.engine.store import Store, StoreError
+
+__all__ = ["upgrade"]
+
+
+def upgrade(store: Store) -> None:
+    """Runs the migrations that the database lacks. Raises StoreError if it is newer than this program."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    with store.write() as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise StoreError(
+                f"The coordinator's tables are of a version that this program does not know: {error}.",
+                hint="Use a newer program.",
+            ) from error

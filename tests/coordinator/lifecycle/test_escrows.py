@@ -1,0 +1,112 @@
+"""What a wallet has locked, and what it lost in disputes, as the policy gets to see it."""
+
+from __future__ import annotations
+
+import pytest
+
+from actp.chain import dev_accounts
+from coordinator.lifecycle import Lifecycle
+from coordinator.policy import PolicySettings
+from coordinator.store import escrows, losses
+from coordinator.types import Stage
+from tests.coordinator.lifecycle.support import DAY
+
+PRICE = 100_000_000
+
+
+def locked(house, lifecycle):
+    lifecycle._keeping._escrows_at = float("-inf")  # a second later
+    lifecycle._keeping.round()
+    with lifecycle.ledger.read() as connection:
+        return [(one.locked, one.open) for one in escrows.listed(connection, house.key)]
+
+
+def lost(house, lifecycle):
+    with lifecycle.ledger.read() as connection:
+        return losses.since(connection, house.key, 0).get(house.usdc, 0)
+
+
+@pytest.fixture
+def provider(house):
+    return Lifecycle(house.client_of(dev_accounts()[2]))
+
+
+def step(house, who, kind, body=None, **more):
+    name = {"escrowNumericId": "1", "creator": house.wallet}
+    done = house.done(who, who.submit(kind, body or {**name, **more}, agent="ann"))
+    assert (done.stage, done.reason) == (Stage.CONFIRMED, None)
+    return done
+
+
+def opened(house, lifecycle, provider):
+    terms = {
+        "escrowNumericId": "1",
+        "counterparty": provider.wallet,
+        "amount": str(PRICE),
+        "deadlineUnixSec": house.client.now() + DAY,
+    }
+    return step(house, lifecycle, "create_escrow", terms)
+
+
+def test_an_escrow_counts_until_it_is_released_also_by_others(house, provider):
+    lifecycle = house.lifecycle()
+    opened(house, lifecycle, provider)
+    assert locked(house, lifecycle) == [(PRICE, True)]
+    step(house, provider, "accept_escrow")
+    step(house, lifecycle, "release_milestone", amount=str(PRICE // 4))
+    assert locked(house, lifecycle) == [(PRICE * 3 // 4, True)]
+    step(house, provider, "refund_escrow")
+    with lifecycle.ledger.write() as connection:
+        connection.exec_driver_sql("UPDATE co_escrows SET checked_at = 0")  # a minute later
+    assert locked(house, lifecycle) == [(0, False)]
+    assert lost(house, lifecycle) == 0
+
+
+def test_what_is_locked_with_somebody_counts_against_the_limit(house, provider):
+    settings = PolicySettings(max_counterparty_exposure={house.usdc: PRICE + 10**6})
+    lifecycle = house.lifecycle(policy=settings)
+    opened(house, lifecycle, provider)
+    more = {
+        "escrowNumericId": "2",
+        "counterparty": provider.wallet,
+        "amount": str(2 * 10**6),
+        "deadlineUnixSec": house.client.now() + DAY,
+    }
+    done = house.done(lifecycle, lifecycle.submit("create_escrow", more, agent="ann"))
+    assert (done.stage, done.code) == (Stage.FAILED, "max_counterparty_exposure")
+
+
+@pytest.mark.parametrize(("decision", "ours"), [("refund", True), ("release", False)])
+def test_a_bond_that_does_not_come_back_is_a_loss_of_the_day(house, provider, decision, ours):
+    lifecycle = house.lifecycle()
+    judge = Lifecycle(house.client_of(dev_accounts()[0]))
+    opened(house, lifecycle, provider)
+    step(house, provider, "accept_escrow")
+    step(house, provider, "deliver_escrow")
+    step(house, lifecycle, "dispute_escrow", evidence="empty")
+    ((held, open_),) = locked(house, lifecycle)
+    bond = held - PRICE
+    assert (bond > 0, open_) == (True, True)
+    step(house, judge, "resolve_dispute", decision=decision)
+    with lifecycle.ledger.write() as connection:
+        connection.exec_driver_sql("UPDATE co_escrows SET checked_at = 0")
+    assert locked(house, lifecycle) == [(0, False)]
+    assert lost(house, lifecycle) == (0 if ours else bond)
+    assert house.findings(lifecycle) == []
+
+
+def test_every_escrow_of_a_batch_counts_and_is_a_position(house, provider):
+    lifecycle = house.lifecycle()
+    orders = [
+        {
+            "escrowNumericId": str(number),
+            "provider": provider.wallet,
+            "amount": str(PRICE),
+            "deadline": house.client.now() + DAY,
+        }
+        for number in (1, 2)
+    ]
+    step(house, lifecycle, "create_escrow_batch", {"orders": orders})
+    assert locked(house, lifecycle) == [(PRICE, True)] * 2
+    positions = lifecycle.query("query_positions", {}, agent="ann").result["escrows"]
+    assert [one["remaining"] for one in positions] == [str(PRICE)] * 2

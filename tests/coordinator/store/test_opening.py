@@ -1,0 +1,57 @@
+"""The coordinator's tables beside the engine's: made once, by migration or at once, and refused if they are newer."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import inspect
+
+from actp.engine.store import StoreError, open_store
+from coordinator.store import open_ledger, schema
+from coordinator.store.migrate import upgrade
+
+
+def shape(store):
+    """Every column and index of our tables, as the database has them."""
+    found = inspect(store.engine)
+    return {
+        name: (
+            [(one["name"], str(one["type"]), one["nullable"]) for one in found.get_columns(name)],
+            found.get_pk_constraint(name)["constrained_columns"],
+            sorted(tuple(one["column_names"]) for one in found.get_indexes(name)),
+            sorted(tuple(one["column_names"]) for one in found.get_unique_constraints(name)),
+        )
+        for name in found.get_table_names()
+        if name.startswith("co_")
+    }
+
+
+def test_the_migrations_make_the_same_tables(store, tmp_path, request):
+    upgrade(store)
+    migrated = shape(store)
+    with store.engine.begin() as connection:
+        schema.metadata.drop_all(connection)
+        connection.exec_driver_sql(f"DROP TABLE {schema.VERSION_TABLE}")
+    open_ledger(store)
+    made = shape(store)
+    assert set(migrated) == {table.name for table in schema.metadata.sorted_tables}
+    assert migrated == made
+
+
+def test_opening_again_changes_nothing_and_the_engine_still_opens_its_store(tmp_path):
+    path = tmp_path / "store.db"
+    store = open_store(path)
+    open_ledger(store)
+    before = shape(store)
+    store.close()
+    again = open_store(path)
+    open_ledger(again)
+    assert shape(again) == before
+    again.close()
+
+
+def test_tables_of_a_newer_program_are_refused(store):
+    open_ledger(store)
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'")
+    with pytest.raises(StoreError, match="does not know"):
+        open_ledger(store)
