@@ -16,6 +16,8 @@ from actp.errors import InvalidInput
 __all__ = ["amount", "canonical", "digest", "sha256"]
 
 _LARGEST = 2**53 - 1
+_ORDERED = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_SORTING = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
 
 
 def canonical(value: Any) -> bytes:
@@ -23,9 +25,7 @@ def canonical(value: Any) -> bytes:
     and anything else that is not JSON.
     """
     try:
-        return json.dumps(
-            _checked(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=False
-        ).encode()
+        return (_SORTING.encode(value) if _plain(value) else _ORDERED.encode(_checked(value))).encode()
     except UnicodeEncodeError as error:
         raise InvalidInput("A text with half a surrogate pair has no canonical form.") from error
 
@@ -43,6 +43,29 @@ def digest(value: Any) -> str:
 def amount(value: int | None) -> str | None:
     """An amount as it is written in JSON."""
     return None if value is None else str(value)
+
+
+def _plain(value: Any) -> bool:
+    """Whether Python's own encoder gives the canonical form: only dicts with ASCII names, lists, texts, small ints.
+
+    This is nearly all there ever is, and takes a fifth of the time of looking at it in order.
+    """
+    left = [value]
+    while left:
+        one = left.pop()
+        kind = type(one)
+        if kind is str or one is None or kind is bool:
+            continue
+        if kind is dict:
+            for name in one:
+                if type(name) is not str or not name.isascii():
+                    return False
+            left.extend(one.values())
+        elif kind is list or kind is tuple:
+            left.extend(one)
+        elif kind is not int or not -_LARGEST <= one <= _LARGEST:
+            return False
+    return True
 
 
 def _checked(value: Any) -> Any:

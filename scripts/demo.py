@@ -1,8 +1,9 @@
-"""Run a crew's purchases on a chain of their own, and check every balance at the end.
+"""Run a crew's purchases on a chain of their own, and check every balance and proof at the end.
 
     python scripts/demo.py                      the research crew
     python scripts/demo.py my_crew.toml         yours; coordinator/crew/research_crew.toml shows every key
     python scripts/demo.py --json > run.json    one JSON document, amounts in base units, ids in full
+    python scripts/demo.py --store run.db       keeps the ledger: coordinator proof list --store sqlite:///run.db
 
 Exit codes: 0 everything adds up, 1 it does not, 2 the scenario cannot be run.
 """
@@ -28,13 +29,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--plain", action="store_true", help="no colours and no lines, even on a terminal")
     parser.add_argument("--json", action="store_true", dest="as_json", help="one JSON document instead of the story")
+    parser.add_argument(
+        "--store", type=Path, metavar="FILE", help="a new file for the treasury's ledger (default: in memory)"
+    )
     arguments = parser.parse_args(argv)
     # Names come from a file and may have letters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     sys.stderr.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         return run_demo(
-            arguments.scenario, plain=arguments.plain, as_json=arguments.as_json, out=sys.stdout, err=sys.stderr
+            arguments.scenario,
+            plain=arguments.plain,
+            as_json=arguments.as_json,
+            store=arguments.store,
+            out=sys.stdout,
+            err=sys.stderr,
         )
     except KeyboardInterrupt:
         return 130

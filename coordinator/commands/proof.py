@@ -151,7 +151,8 @@ def _print_report(report: Report) -> None:
     for check in report.not_checked:
         print(f"not checked  {_where(check)}{check.name}: {check.detail}")
     if report.ok:
-        print(f"Verified: {right} checks, none of them wrong; {len(report.not_checked)} things were not checked.")
+        left = len(report.not_checked)
+        print(f"Verified: {right} checks, none of them wrong; not checked: {left or 'nothing'}.")
     else:
         print(f"Not what happened: {len(report.wrong)} checks are wrong, and {right} are right.")
 
@@ -192,7 +193,7 @@ def _line(link: Proof, head: dict[str, Any]) -> str:
 def _summary(head: dict[str, Any], parts: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("proof", ""), ("trace", head["traceId"]), ("key", head["key"])]
     lines[0] = ("signed by", head["signer"])
-    lines += [(name, str(value)) for name, value in sorted(parts["intent"]["body"].items())]
+    lines += [(name, _short(value)) for name, value in sorted(parts["intent"]["body"].items())]
     if parts["policy"] is not None:
         reasons = "; ".join(reason["message"] for reason in parts["policy"]["reasons"])
         lines.append(("policy", f"{parts['policy']['decision']}{f': {reasons}' if reasons else ''}"))
@@ -206,6 +207,12 @@ def _summary(head: dict[str, Any], parts: dict[str, Any]) -> list[tuple[str, str
         if delta is not None:
             lines.append(("delta guard", f"{delta['verdict']} (balances compared over the {delta['scope']})"))
     return lines
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} entries (--json shows them)"
+    return str(value)
 
 
 def _links(ledger: Ledger, account: Account, ids: Sequence[int]) -> list[Proof]:

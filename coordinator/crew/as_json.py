@@ -5,26 +5,48 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from enum import Enum, IntEnum
+from pathlib import Path
 from typing import Any
 
-from coordinator.crew.records import Report
+from coordinator.crew.records import OperationLine, Report
 
 __all__ = ["report_as_json"]
 
 
 def report_as_json(report: Report) -> str:
     """The whole run. States and actions are names; what a step has nothing to say about is left out."""
-    opening = asdict(report.opening)
+    opening, audit = asdict(report.opening), asdict(report.audit)
+    del audit["operations"]
     document = {
         "ok": report.ok,
         **opening,
         "steps": [_without_nothing(asdict(step)) for step in report.steps],
-        "purchases": [asdict(line) for line in report.purchases],
+        "purchases": [
+            {
+                **asdict(line),
+                "proved": line.purchase_id not in report.unproved,
+                "operations": [_operation(one) for one in report.audit.of(line.purchase_id)],
+            }
+            for line in report.purchases
+        ],
+        "other_operations": [_operation(one) for one in report.audit.of(None)],
+        "audit": {
+            **audit,
+            "checks": report.audit.checks,
+            "guarded": report.audit.guarded,
+            "proved": report.audit.proved,
+            "explained": report.audit.explained,
+            "unexplained": report.unexplained,
+        },
         "vault_checks": [{**asdict(line), "ok": line.ok} for line in report.vault_lines],
         "balances": [{**asdict(line), "difference": line.difference} for line in report.balances],
         "total_after": report.total_after,
     }
     return json.dumps(_named(document), indent=2, ensure_ascii=True)
+
+
+def _operation(line: OperationLine) -> dict[str, Any]:
+    return {**asdict(line), "guarded": line.guarded, "proved": line.proved}
 
 
 def _without_nothing(step: dict[str, Any]) -> dict[str, Any]:
@@ -36,6 +58,8 @@ def _named(value: Any) -> Any:
         return {key: _named(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_named(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, IntEnum):
         return value.name
     return value.value if isinstance(value, Enum) else value

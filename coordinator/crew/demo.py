@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TextIO
 
@@ -13,12 +14,24 @@ __all__ = ["run_demo"]
 _OK, _FAILED, _USAGE = 0, 1, 2
 
 
-def run_demo(path: Path | None = None, *, plain: bool = False, as_json: bool = False, out: TextIO, err: TextIO) -> int:
+def run_demo(
+    path: Path | None = None,
+    *,
+    plain: bool = False,
+    as_json: bool = False,
+    store: Path | None = None,
+    out: TextIO,
+    err: TextIO,
+) -> int:
     """Plays the scenario in `path`, the research crew if there is none, on a chain in this process.
 
-    The story goes to `out` while it happens, or one JSON document at its end. Returns 0 if every balance is what the
-    scenario says, 1 if one is not or the chain refused a step, 2 if the scenario cannot be run; errors go to `err`.
+    The story goes to `out` while it happens, or one JSON document at its end. `store` is a new file for the treasury's
+    ledger, which is in memory without one. Returns 0 if every balance is what the scenario says and every purchase is
+    proved, 1 if one is not or a step was refused, 2 if the scenario cannot be run; errors go to `err`.
     """
+    if store is not None and store.exists():
+        print(f"{store} is there already, and every run is a chain of its own: name a new file.", file=err)
+        return _USAGE
     try:
         scenario = load_scenario(path or BUNDLED_SCENARIO)
         progress = err if as_json else out
@@ -33,13 +46,15 @@ def run_demo(path: Path | None = None, *, plain: bool = False, as_json: bool = F
 
         narrator = None if as_json else Narrator(out, plain=plain or wants_plain(out))
         adds_up = False
-        for event in play(scenario, set_stage(scenario)):
-            if narrator is not None:
-                narrator.show(event)
-            if isinstance(event, Report):
-                adds_up = event.ok
-                if as_json:
-                    print(report_as_json(event), file=out, flush=True)
+        stage = set_stage(scenario, store)
+        with closing(stage.store):
+            for event in play(scenario, stage):
+                if narrator is not None:
+                    narrator.show(event)
+                if isinstance(event, Report):
+                    adds_up = event.ok
+                    if as_json:
+                        print(report_as_json(event), file=out, flush=True)
     except ScenarioError as error:
         print(error, file=err)
         return _USAGE

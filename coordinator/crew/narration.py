@@ -14,7 +14,8 @@ from rich.text import Text
 
 from actp.types import State
 from actp.units import format_usdc
-from coordinator.crew.records import Event, Moment, Opening, Report, Step, VaultLine
+from coordinator.crew.conclusions import conclusions, hints, operations_named
+from coordinator.crew.records import Event, Moment, Opening, OperationLine, Report, Step, VaultLine
 from coordinator.crew.wording import (
     aligned,
     clock,
@@ -35,7 +36,7 @@ _STATE_STYLES = {
     State.CANCELLED: "yellow",
     State.DISPUTED: "red",
 }
-_FOLDED = ("For", "From", "Account")
+_FOLDED = ("For", "From", "Account", "Operations")
 """Columns whose texts may take more than one line; ids and amounts never do."""
 
 
@@ -69,8 +70,11 @@ class Narrator:
                 indent = (0, 0, 0, _CLOCK_WIDTH + 2)
                 self._print(Padding(Text(vault_sentence(event), style="dim" if event.ok else "bold red"), indent))
             case Report():
-                self._print(Text(), self._table_of_purchases(event), Text(), self._table_of_balances(event), Text())
-                self._print(*_verdict(event))
+                tables = (self._table_of_purchases(event), self._table_of_operations(event))
+                for table in (*tables, self._table_of_balances(event)):
+                    self._print(Text(), table)
+                self._print(Text(), _conclusions(event), Text())
+                self._print(*(Text(line) for line in hints(event.audit)), wrap=False)
 
     def _row(self, step: Step) -> Table:
         table = Table(box=None, show_header=False, expand=True, pad_edge=False, padding=(0, 2, 0, 0))
@@ -101,6 +105,31 @@ class Narrator:
                 _state(line.state),
                 Text(short_ids(line.transaction_ids), style="dim"),
             )
+        return table
+
+    def _table_of_operations(self, report: Report) -> Table:
+        audit = report.audit
+        table = self._table(
+            "What the treasury signed, and what the delta guard and the proofs say",
+            "Purchase", "Operations", "USDC>", "Guard", "Proofs",
+        )  # fmt: skip
+        rows: list[tuple[str | None, tuple[OperationLine, ...]]] = [(None, audit.of(None))]
+        rows += [(line.purchase_id, audit.of(line.purchase_id)) for line in report.purchases]
+        for purchase_id, lines in rows:
+            checks = sum(line.checks for line in lines)
+            table.add_row(
+                Text(purchase_id or "", style="cyan"),
+                Text(operations_named(lines) + ("" if purchase_id else ", for all")),
+                self._amount(sum(line.change for line in lines)),
+                _mark(bool(lines) and all(line.guarded for line in lines), "ok", "WRONG"),
+                _mark(bool(lines) and all(line.proved for line in lines), f"{checks} checks ok", "WRONG"),
+            )
+        if audit.received:
+            table.add_row(Text(), Text("paid by others"), self._amount(audit.received), Text(), Text())
+        table.add_section()
+        table.add_row(
+            Text("Explained", style="bold"), Text(), self._amount(audit.explained, style="bold"), Text(), Text()
+        )
         return table
 
     def _table_of_balances(self, report: Report) -> Table:
@@ -148,10 +177,10 @@ class Narrator:
         # Padded by hand: rich strips what it justifies, and with it the places of decimals that are not written.
         return Text(aligned(amount).rjust(self._columns.amount), style=style)
 
-    def _print(self, *parts: RenderableType) -> None:
+    def _print(self, *parts: RenderableType, wrap: bool = True) -> None:
         with self._console.capture() as capture:
             for part in parts:
-                self._console.print(part)
+                self._console.print(part, soft_wrap=not wrap)
         text = capture.get()
         if self._plain:
             # rich pads every cell to its column's width.
@@ -198,31 +227,13 @@ def _signed(difference: int) -> str:
     return f"{'+' if difference > 0 else ''}{format_usdc(difference)}"
 
 
-def _verdict(report: Report) -> list[Text]:
-    opening = report.opening
-    lines = [
-        _checked(
-            report.nothing_lost,
-            f"All balances together are what was minted: {format_usdc(opening.minted)} USDC.",
-            f"{format_usdc(opening.minted)} USDC were minted, and all balances together are "
-            f"{format_usdc(report.total_after)}.",
-        ),
-        _checked(
-            all(line.ok for line in report.vault_lines),
-            f"The vault held exactly what it owed at all {len(report.vault_lines)} times it was looked at.",
-            "The vault did not always hold what it owed; see above.",
-        ),
-    ]
-    wrong = [line for line in report.balances if line.difference]
-    return [
-        *lines,
-        _checked(
-            not wrong,
-            "Every balance is what the scenario says, to the last unit.",
-            "These balances are not what the scenario says: " + ", ".join(line.account.name for line in wrong) + ".",
-        ),
-    ]
+def _conclusions(report: Report) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for right, text in conclusions(report):
+        style = "green" if right else "bold red"
+        table.add_row(Text("ok" if right else "WRONG", style=style), Text(text, style=style))
+    return table
 
 
-def _checked(right: bool, good: str, bad: str) -> Text:
-    return Text(f"ok     {good}", style="green") if right else Text(f"WRONG  {bad}", style="bold red")
+def _mark(right: bool, good: str, bad: str) -> Text:
+    return Text(good, style="green") if right else Text(bad, style="bold red")

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from coordinator.crew.scenario import Agreed, Disputed, Purchase, Scenario, SilentProvider
 
-__all__ = ["Expected", "Outcome", "Rates", "expected_balances", "missing_for_bonds", "outcome_of"]
+__all__ = [
+    "Expected",
+    "Outcome",
+    "Rates",
+    "expected_balances",
+    "missing_for_bonds",
+    "outcome_of",
+    "paid_in_by_treasury",
+]
 
 _MAX_BPS = 10_000
 
@@ -92,19 +100,26 @@ def _bond_moved(dispute: Disputed, bond: int) -> int:
     return -bond if dispute.provider_at_fault else 0
 
 
+def paid_in_by_treasury(scenario: Scenario, rates: Rates) -> int:
+    """All that the vault takes from the treasury: what the purchases cost, and the bonds of its disputes."""
+    bonds = (
+        rates.bond(purchase.amount)
+        for purchase in scenario.purchases
+        if isinstance(purchase.ending, Disputed) and purchase.ending.opened_by == "requester"
+    )
+    return sum(purchase.total for purchase in scenario.purchases) + sum(bonds)
+
+
 def missing_for_bonds(scenario: Scenario, rates: Rates) -> tuple[str, int] | None:
     """The name of an account that cannot post the bonds of its disputes, and what it lacks; None if all can.
 
     Counts as if all purchases were open at once, and no provider had been paid yet.
     """
-    treasury_needs = sum(purchase.total for purchase in scenario.purchases)
+    treasury_needs = paid_in_by_treasury(scenario, rates)
     provider_needs = {provider.id: 0 for provider in scenario.providers}
     for purchase in scenario.purchases:
-        if isinstance(purchase.ending, Disputed):
-            if purchase.ending.opened_by == "requester":
-                treasury_needs += rates.bond(purchase.amount)
-            else:
-                provider_needs[purchase.provider] += rates.bond(purchase.amount)
+        if isinstance(purchase.ending, Disputed) and purchase.ending.opened_by == "provider":
+            provider_needs[purchase.provider] += rates.bond(purchase.amount)
     if treasury_needs > scenario.treasury.funding:
         return scenario.treasury.name, treasury_needs - scenario.treasury.funding
     for provider in scenario.providers:

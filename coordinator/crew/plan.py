@@ -23,8 +23,6 @@ __all__ = ["Action", "PlannedStep", "make_plan"]
 class Action(StrEnum):
     """What happens to a purchase."""
 
-    ORDER = "order"
-    FUND = "fund"
     PAY = "pay"
     PAY_UNHEARD = "pay_unheard"
     ASK_AGAIN = "ask_again"
@@ -74,10 +72,8 @@ def _steps_of(purchase: Purchase) -> list[PlannedStep]:
 
     if purchase.reply_lost:
         then(ordered, Action.PAY_UNHEARD, Action.ASK_AGAIN)
-    elif purchase.paid_at_once:
-        then(ordered, Action.PAY)
     else:
-        then(ordered, Action.ORDER, Action.FUND)
+        then(ordered, Action.PAY)
     # A batch is delivered without being started piece by piece.
     if purchase.starts and purchase.copies == 1:
         then(ordered, Action.START)

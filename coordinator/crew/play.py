@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from actp.units import format_usdc
+from coordinator.crew.audit import audit
 from coordinator.crew.loading import ScenarioError
-from coordinator.crew.outcome import Rates, expected_balances, missing_for_bonds
+from coordinator.crew.outcome import Rates, expected_balances, missing_for_bonds, paid_in_by_treasury
 from coordinator.crew.plan import Action, PlannedStep, make_plan
 from coordinator.crew.records import BalanceLine, Event, Moment, Opening, PurchaseLine, Report, Step, VaultLine
 from coordinator.crew.scenario import Purchase, Scenario
 from coordinator.crew.stage import Stage
 from coordinator.crew.steps import Steps
+from coordinator.crew.treasury import Treasury
 
 __all__ = ["play"]
 
@@ -41,7 +43,8 @@ class _Play:
         self._scenario = scenario
         self._stage = stage
         self._rates = rates
-        self._steps = Steps(scenario, stage)
+        self._treasury = Treasury(stage, standing_allowance=paid_in_by_treasury(scenario, rates))
+        self._steps = Steps(scenario, stage, self._treasury)
         self._done: list[Step] = []
         self._moment_at = 0
         self._vault_lines: list[VaultLine] = []
@@ -55,12 +58,14 @@ class _Play:
             yield from self._moment(opening.started_at + due, list(steps))
         if stage.fee_recipient.kernel.accrued_fees():
             yield from self._withdraw_fees()
+        self._treasury.look()
         yield Report(
             opening=opening,
             steps=tuple(self._done),
             vault_lines=tuple(self._vault_lines),
             purchases=tuple(self._purchase_line(purchase) for purchase in self._scenario.purchases),
             balances=self._balance_lines(before),
+            audit=audit(stage, self._treasury),
         )
 
     def _opening(self) -> Opening:
@@ -80,8 +85,11 @@ class _Play:
         )
 
     def _moment(self, at: int, steps: list[PlannedStep]) -> Iterator[Event]:
-        """Waits until `at`, or longer where the chain wants it, takes the steps and looks at the vault."""
+        """Waits until `at`, or longer where the chain wants it, lets the delta guard look at what has happened since,
+        takes the steps and looks at the vault.
+        """
         yield self._wait_until(max([at, *map(self._steps.not_before, steps)]))
+        self._treasury.look()
         for step in steps:
             yield self._record(self._steps.take(step))
         yield self._look_at_vault()
@@ -109,7 +117,7 @@ class _Play:
         line = VaultLine(
             balance=stage.balance_of(stage.vault_address),
             escrows=sum(map(stage.treasury.escrow.remaining, self._steps.open_transactions)),
-            bonds=sum(map(self._steps.bonds, self._steps.open_transactions)),
+            bonds=sum(map(self._steps.bonds, self._steps.disputable_transactions)),
             credits=sum(kernel.credits(client.address) for client in (stage.treasury, *stage.providers.values())),
             fees=kernel.accrued_fees(),
         )

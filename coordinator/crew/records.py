@@ -6,17 +6,22 @@ Amounts are base units of USDC, times are unix seconds of the chain, names are t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from actp.types import State
 from coordinator.crew.outcome import Rates
 from coordinator.crew.plan import Action
+from coordinator.types import IntentType
+from coordinator.types import Stage as OperationStage
 
 __all__ = [
     "Account",
+    "Audit",
     "BalanceLine",
     "Event",
     "Moment",
     "Opening",
+    "OperationLine",
     "PurchaseLine",
     "Report",
     "Step",
@@ -136,6 +141,89 @@ class BalanceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class OperationLine:
+    """One operation of the treasury: how it ended, the delta guard's verdict, and what verifying its proof told.
+
+    `purchase_id` is None for what the lifecycle asked for itself. `change` is what the eth transaction did to the
+    treasury's USDC, `proof` the link's number in the chain of proofs, `checks` how many were right; `mined_as_proved`
+    says that the proof is about this operation and that the blockchain has the same receipt.
+    """
+
+    id: int
+    purchase_id: str | None
+    type: IntentType
+    agent: str
+    key: str
+    stage: OperationStage
+    tx_hash: str | None
+    verdict: str | None
+    change: int
+    proof: int | None
+    proof_hash: str | None
+    checks: int
+    mined_as_proved: bool
+    wrong: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
+
+    @property
+    def guarded(self) -> bool:
+        """Whether it did what was signed and nothing else, to the last unit."""
+        return self.stage is OperationStage.CONFIRMED and self.verdict == "ok"
+
+    @property
+    def proved(self) -> bool:
+        """Whether its proof says what the blockchain says."""
+        return self.mined_as_proved and not self.wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What the treasury's ledger says at the end, and whether the blockchain agrees.
+
+    The proofs are one chain, signed by `signer` and verified from its first link to its last: what is in `wrong` is not
+    so, and what is in `not_checked` nobody could tell. `breaches` are the delta guard's findings, `received` is what
+    others paid to the treasury, `guarded_to` the block up to which it has examined everything. `store` is the ledger's
+    file, None if it was in memory.
+    """
+
+    operations: tuple[OperationLine, ...]
+    signer: str
+    wrong: tuple[str, ...]
+    not_checked: tuple[str, ...]
+    breaches: tuple[str, ...]
+    received: int
+    guarded_to: int
+    newest_block: int
+    store: Path | None = None
+
+    @property
+    def checks(self) -> int:
+        """How many checks of the operations' proofs were right."""
+        return sum(line.checks for line in self.operations)
+
+    @property
+    def explained(self) -> int:
+        """The change of the treasury's USDC that verdicts and findings add up to."""
+        return sum(line.change for line in self.operations) + self.received
+
+    @property
+    def guarded(self) -> bool:
+        """Whether every operation did what was signed, and nothing else happened to the treasury."""
+        return (
+            all(line.guarded for line in self.operations) and not self.breaches and self.guarded_to == self.newest_block
+        )
+
+    @property
+    def proved(self) -> bool:
+        """Whether every proof was verified against the blockchain."""
+        return not self.wrong and all(line.proved for line in self.operations)
+
+    def of(self, purchase_id: str | None) -> tuple[OperationLine, ...]:
+        """The operations of a purchase, or those of none."""
+        return tuple(line for line in self.operations if line.purchase_id == purchase_id)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The whole run."""
 
@@ -144,6 +232,7 @@ class Report:
     vault_lines: tuple[VaultLine, ...]
     purchases: tuple[PurchaseLine, ...]
     balances: tuple[BalanceLine, ...]
+    audit: Audit
 
     @property
     def total_after(self) -> int:
@@ -156,10 +245,31 @@ class Report:
         return self.total_after == self.opening.minted
 
     @property
+    def unexplained(self) -> int:
+        """What the treasury has beyond what verdicts and findings add up to, in base units."""
+        (line,) = (line for line in self.balances if line.account.role == "treasury")
+        return line.after - line.before - self.audit.explained
+
+    @property
+    def unproved(self) -> tuple[str, ...]:
+        """The ids of purchases without an operation, or with one that is not guarded or not proved."""
+        return tuple(
+            line.purchase_id
+            for line in self.purchases
+            if not (of := self.audit.of(line.purchase_id)) or not all(one.guarded and one.proved for one in of)
+        )
+
+    @property
     def ok(self) -> bool:
-        """Whether every balance is what the scenario says, none is missing, and the vault was never short or over."""
+        """Whether every balance is what the scenario says, none is missing, the vault was never short or over, and
+        every operation of the treasury is guarded and proved.
+        """
         return (
             self.nothing_lost
+            and self.audit.guarded
+            and self.audit.proved
+            and not self.unexplained
+            and not self.unproved
             and all(line.difference == 0 for line in self.balances)
             and all(line.ok for line in self.vault_lines)
         )

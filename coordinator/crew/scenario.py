@@ -242,11 +242,6 @@ class Purchase(Table):
         return self.amount * self.copies
 
     @property
-    def paid_at_once(self) -> bool:
-        """Whether one eth transaction both orders and pays."""
-        return self.reply_lost or self.copies > 1
-
-    @property
     def starts(self) -> bool:
         """Whether the provider takes the job."""
         return not isinstance(self.ending, SilentProvider) or self.ending.starts

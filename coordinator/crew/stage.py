@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from actp.binding import Binding, Session
@@ -12,7 +13,8 @@ from actp.client import ACTPClient
 from actp.decoding import EventDecoder
 from actp.deploy import DeploymentPlan, deploy_contracts
 from actp.deployments import AddressBook
-from actp.engine import Sender
+from actp.engine import Sender, open_store
+from actp.engine.store import Store
 from actp.networks import Endpoint
 from actp.rpc import genesis_hash
 from actp.signers import LocalSigner, Signer
@@ -21,6 +23,7 @@ from actp.units import keccak
 from coordinator.crew.outcome import Rates
 from coordinator.crew.records import Account
 from coordinator.crew.scenario import Scenario
+from coordinator.proofs import ProofKey
 
 __all__ = ["ISSUER_NAME", "LineCut", "Stage", "set_stage"]
 
@@ -35,34 +38,46 @@ class LineCut(ConnectionError):
 
 
 class BadLine:
-    """A line to the chain that breaks as soon as a transaction has gone through."""
+    """A line to the chain that breaks as soon as an eth transaction to `contract` has gone through."""
 
     label = "a line that breaks"
 
-    def __init__(self, chain: EmbeddedChain) -> None:
+    def __init__(self, chain: EmbeddedChain, contract: str) -> None:
         self._chain = chain
+        self._contract = contract
 
     def request(self, method: str, params: list[Any]) -> Any:
-        """See actp.rpc.Transport. Raises LineCut after a transaction."""
+        """See actp.rpc.Transport. Raises LineCut after such an eth transaction."""
         answer = self._chain.request(method, params)
-        if method == "eth_sendRawTransaction":
-            raise LineCut("The line broke.")
+        self._break_after(method, answer)
         return answer
 
     def batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
-        """See actp.rpc.Transport. Raises LineCut if there is a transaction among them."""
+        """See actp.rpc.Transport. Raises LineCut if there is such an eth transaction among them."""
         answers = self._chain.batch(calls)
-        if any(method == "eth_sendRawTransaction" for method, _ in calls):
-            raise LineCut("The line broke.")
+        for (method, _), answer in zip(calls, answers, strict=True):
+            self._break_after(method, answer)
         return answers
+
+    def _break_after(self, method: str, answer: Any) -> None:
+        if method != "eth_sendRawTransaction" or not isinstance(answer, str):
+            return
+        if self._chain.request("eth_getTransactionByHash", [answer])["to"].lower() == self._contract.lower():
+            raise LineCut("The line broke.")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Everybody who takes part. `providers` are clients by the ids of the scenario."""
+    """Everybody who takes part. `providers` are clients by the ids of the scenario. The treasury's client only reads:
+    what its key signs goes through the lifecycle, whose ledger is in `store` (a file at `store_path`, or memory) and
+    whose proofs `proof_key` signs.
+    """
 
     endpoint: Endpoint
     chain: EmbeddedChain
+    store: Store
+    store_path: Path | None
+    proof_key: ProofKey
     treasury: ACTPClient
     providers: Mapping[str, ACTPClient]
     bot: ACTPClient
@@ -100,12 +115,13 @@ class Stage:
 
     def treasury_on_a_bad_line(self) -> ACTPClient:
         """The treasury in a process of its own, which will not hear what becomes of its next transaction."""
-        return ACTPClient(replace(self.endpoint, transport=BadLine(self.chain)), self.treasury_signer)
+        line = BadLine(self.chain, self.kernel_address)
+        return ACTPClient(replace(self.endpoint, transport=line), self.treasury_signer)
 
-    def newest_transaction(self) -> str:
-        """The id of the last transaction that was created, as the chain's events tell it."""
+    def newest_transactions(self, count: int) -> tuple[str, ...]:
+        """The ids of the last transactions that were created, in order, as the chain's events tell them."""
         created = self.treasury.events.since(names=["TransactionCreated"]).events
-        return str(created[-1].transaction_id)
+        return tuple(str(event.transaction_id) for event in created[-count:])
 
     def block_list(self, account: str, *, blocked: bool) -> None:
         """The token's issuer puts an account on its block-list, or takes it off."""
@@ -120,12 +136,18 @@ class Stage:
         return int(self.chain.request("eth_getBlockByNumber", ["latest", False])["timestamp"], 16)
 
     def travel_to(self, at: int) -> None:
-        """Moves the chain's clock on, so that the next block is not older than `at`."""
-        self.chain.time_travel(max(0, at - self.chain.now()))
+        """Moves the chain's clock on, to a block that is not older than `at`: simulations run in the newest block."""
+        passed = max(0, at - self.chain.now())
+        if passed:
+            self.chain.time_travel(passed)
+            self.chain.mine()
 
 
-def set_stage(scenario: Scenario) -> Stage:
-    """Starts a chain, deploys the contracts, and gives everybody what the scenario says. Takes a second or two."""
+def set_stage(scenario: Scenario, store_path: Path | None = None) -> Stage:
+    """Starts a chain, deploys the contracts, and gives everybody what the scenario says. Takes a second or two.
+
+    `store_path` names a file that is not there yet, for the treasury's ledger; without it that is in memory.
+    """
     chain = EmbeddedChain()
     genesis = genesis_hash(chain, chain.chain_id)
     deployer = LocalSigner(dev_accounts()[0].private_key)
@@ -163,6 +185,9 @@ def set_stage(scenario: Scenario) -> Stage:
     return Stage(
         endpoint=endpoint,
         chain=chain,
+        store=open_store("sqlite://" if store_path is None else store_path),
+        store_path=store_path,
+        proof_key=ProofKey(_secret("proofs")),
         treasury=treasury,
         providers=providers,
         bot=bot,
@@ -184,4 +209,8 @@ def set_stage(scenario: Scenario) -> Stage:
 def _signer(role: str) -> Signer:
     # Keys that everybody can work out are good enough for a chain that ends with this process, and with them
     # transactions have the same ids in every run.
-    return LocalSigner(keccak(f"crew scenario: {role}".encode()))
+    return LocalSigner(_secret(role))
+
+
+def _secret(role: str) -> bytes:
+    return keccak(f"crew scenario: {role}".encode())

@@ -1,17 +1,23 @@
-"""Takes the steps of a plan through the clients of those who act, and reports each as the chain shows it."""
+"""Takes the steps of a plan, the treasury's as operations of its lifecycle and those of others through their clients,
+and reports each as the chain shows it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
 
 from actp.client import ACTPClient
 from actp.errors import ActpError
-from actp.intents import PaymentOrder
 from actp.types import Transaction
 from coordinator.crew.plan import Action, PlannedStep
 from coordinator.crew.records import Step
-from coordinator.crew.scenario import Purchase, Scenario
-from coordinator.crew.stage import ISSUER_NAME, LineCut, Stage
+from coordinator.crew.scenario import Disputed, Purchase, Scenario
+from coordinator.crew.stage import ISSUER_NAME, Stage
+from coordinator.crew.treasury import Treasury
+from coordinator.types import IntentType
 
 __all__ = ["Steps"]
 
@@ -43,17 +49,26 @@ class _Act:
 class Steps:
     """Knows the transaction of each purchase, from its order on."""
 
-    def __init__(self, scenario: Scenario, stage: Stage) -> None:
+    def __init__(self, scenario: Scenario, stage: Stage, treasury: Treasury) -> None:
         self._scenario = scenario
         self._stage = stage
+        self._treasury = treasury
+        self._numbers = _numbers(scenario)
         self._ids: dict[str, tuple[str, ...]] = {}
-        self._payments: dict[str, PaymentOrder] = {}
         self._open: list[str] = []
+        self._disputable: set[str] = set()
 
     @property
     def open_transactions(self) -> tuple[str, ...]:
         """Ids of the transactions that have begun and not ended: the vault may hold money for them."""
         return tuple(self._open)
+
+    @property
+    def disputable_transactions(self) -> tuple[str, ...]:
+        """Those of the open ones that end in a dispute, for which the vault may hold bonds. A bond for any other one
+        shows as money that the vault does not owe.
+        """
+        return tuple(own_id for own_id in self._open if own_id in self._disputable)
 
     def transaction(self, purchase: Purchase) -> Transaction:
         """The kernel's record of a purchase that was ordered, of the first of its copies."""
@@ -110,27 +125,22 @@ class Steps:
     def _act(self, planned: PlannedStep, provider: ACTPClient) -> _Act:
         stage, purchase = self._stage, planned.purchase
         match planned.action:
-            case Action.ORDER:
-                self._opened(purchase, self._order(purchase, provider))
-                return self._by(stage.treasury, purchase.amount)
-            case Action.FUND:
-                stage.treasury.fund_transaction(self._id(purchase))
-                return self._by(stage.treasury, purchase.amount)
             case Action.PAY:
-                orders = [self._payment(purchase, provider, number) for number in range(purchase.copies)]
-                self._opened(purchase, *(one.transaction_id for one in stage.treasury.pay_many(orders)))
+                self._pay(purchase, provider)
                 return self._by(stage.treasury, purchase.total)
             case Action.PAY_UNHEARD:
-                self._pay_unheard(purchase, provider)
+                self._treasury.break_off(purchase, IntentType.CREATE_ESCROW, self._order(purchase, provider))
+                self._opened(purchase, *stage.newest_transactions(1))
                 return self._by(stage.treasury, purchase.amount)
             case Action.ASK_AGAIN:
-                self._ask_again(purchase)
+                if self._treasury.ask_again(purchase).transaction_id != self._id(purchase):
+                    raise ActpError(f"Purchase {purchase.id!r} was paid a second time.", code="scenario")
                 return self._by(stage.treasury)
             case Action.START:
                 provider.kernel.start(self._id(purchase))
                 return self._by(provider)
             case Action.PAY_MILESTONE:
-                stage.treasury.kernel.release_milestone(self._id(purchase), planned.milestone)
+                self._operate(purchase, IntentType.RELEASE_MILESTONE, amount=planned.milestone)
                 return self._by(stage.treasury, planned.milestone)
             case Action.DELIVER:
                 if purchase.copies > 1:
@@ -138,25 +148,32 @@ class Steps:
                 else:
                     provider.kernel.deliver(self._id(purchase))
                 return self._by(provider)
-            case Action.ACCEPT | Action.SETTLE:
-                settler = stage.treasury if planned.action is Action.ACCEPT else stage.bot
+            case Action.ACCEPT:
+                intents = [{"transaction_id": one} for one in self._ids[purchase.id]]
+                self._treasury.carry_out(purchase, IntentType.RELEASE_ESCROW, *intents)
+                return self._by(stage.treasury, purchase.remaining * purchase.copies)
+            case Action.SETTLE:
                 if purchase.copies > 1:
-                    settler.settle_many(self._ids[purchase.id])
+                    stage.bot.settle_many(self._ids[purchase.id])
                 else:
-                    settler.release_escrow(self._id(purchase))
-                return self._by(settler, purchase.remaining * purchase.copies)
+                    stage.bot.release_escrow(self._id(purchase))
+                return self._by(stage.bot, purchase.remaining * purchase.copies)
             case Action.AGREE:
                 self._agree(purchase, provider)
                 return self._by(stage.treasury, purchase.remaining)
             case Action.DISPUTE:
                 disputer = stage.treasury if purchase.dispute.opened_by == "requester" else provider
-                disputer.kernel.dispute(self._id(purchase), purchase.dispute.reason.encode())
+                evidence = purchase.dispute.reason.encode()
+                if disputer is provider:
+                    provider.kernel.dispute(self._id(purchase), evidence)
+                else:
+                    self._operate(purchase, IntentType.DISPUTE_ESCROW, evidence="0x" + evidence.hex())
                 return self._by(disputer, self.bonds(self._id(purchase)))
             case Action.RULE:
                 self._rule(purchase)
                 return self._by(stage.arbiter, purchase.remaining)
             case Action.RECLAIM:
-                stage.treasury.kernel.cancel(self._id(purchase))
+                self._operate(purchase, IntentType.REFUND_ESCROW)
                 return self._by(stage.treasury, purchase.remaining)
             case Action.BLOCK | Action.UNBLOCK:
                 stage.block_list(provider.address, blocked=planned.action is Action.BLOCK)
@@ -174,51 +191,43 @@ class Steps:
     def _opened(self, purchase: Purchase, *transaction_ids: str) -> None:
         self._ids[purchase.id] = transaction_ids
         self._open.extend(transaction_ids)
+        if isinstance(purchase.ending, Disputed):
+            self._disputable.update(transaction_ids)
 
-    def _payment(self, purchase: Purchase, provider: ACTPClient, number: int = 0) -> PaymentOrder:
-        return PaymentOrder(
-            provider=provider.address,
-            amount=purchase.amount,
-            deadline=self._stage.treasury.now() + purchase.deadline_seconds,
-            dispute_window=purchase.dispute_window_seconds,
-            metadata=purchase.purpose.encode(),
-            idempotency_key=f"{purchase.id}/{number}",
-        )
+    def _operate(self, purchase: Purchase, type: IntentType, **fields: Any) -> None:
+        """One operation of the treasury about the purchase's escrow."""
+        self._treasury.carry_out(purchase, type, {"transaction_id": self._id(purchase), **fields})
 
-    def _pay_unheard(self, purchase: Purchase, provider: ACTPClient) -> None:
-        """Pays over a line that breaks after the node has taken the payment: its payer learns nothing."""
-        payment = self._payments[purchase.id] = self._payment(purchase, provider)
-        try:
-            self._stage.treasury_on_a_bad_line().pay(funding="permit", **asdict(payment))
-        except LineCut:
-            pass
+    def _pay(self, purchase: Purchase, provider: ACTPClient) -> None:
+        orders = [self._order(purchase, provider, copy) for copy in range(purchase.copies)]
+        if purchase.copies > 1:
+            self._treasury.carry_out(purchase, IntentType.CREATE_ESCROW_BATCH, {"orders": orders})
         else:
-            raise ActpError("The line did not break.", code="scenario")
-        self._opened(purchase, self._stage.newest_transaction())
+            self._treasury.carry_out(purchase, IntentType.CREATE_ESCROW, *orders)
+        self._opened(purchase, *self._stage.newest_transactions(purchase.copies))
 
-    def _ask_again(self, purchase: Purchase) -> None:
-        payment = self._stage.treasury.pay(funding="permit", **asdict(self._payments[purchase.id]))
-        if not payment.found or (payment.transaction_id,) != self._ids[purchase.id]:
-            raise ActpError(f"Purchase {purchase.id!r} was paid a second time.", code="scenario")
+    def _order(self, purchase: Purchase, provider: ACTPClient, copy: int = 0) -> Mapping[str, Any]:
+        return {
+            "escrow_numeric_id": self._numbers[purchase.id] + copy,
+            "provider": provider.address,
+            "amount": purchase.amount,
+            "deadline": self._stage.treasury.now() + purchase.deadline_seconds,
+            "dispute_window": purchase.dispute_window_seconds,
+            "terms": purchase.purpose,
+        }
 
     def _agree(self, purchase: Purchase, provider: ACTPClient) -> None:
-        """Both parties sign; the treasury ends the transaction with the provider's signature."""
+        """Both parties want it; the treasury ends the transaction with the provider's signature."""
         terms = purchase.agreement
-        treasury = self._stage.treasury
-        consent = provider.sign_split(
-            self._id(purchase), terms.requester_gets, terms.provider_gets, treasury.now() + _CONSENT_SECONDS
-        )
-        treasury.settle_by_consent(consent)
-
-    def _order(self, purchase: Purchase, provider: ACTPClient) -> str:
-        treasury = self._stage.treasury
-        return treasury.kernel.create_transaction(
-            requester=treasury.address,
-            provider=provider.address,
-            amount=purchase.amount,
-            deadline=treasury.now() + purchase.deadline_seconds,
-            dispute_window=purchase.dispute_window_seconds,
-            metadata=purchase.purpose.encode(),
+        until = self._stage.treasury.now() + _CONSENT_SECONDS
+        consent = provider.sign_split(self._id(purchase), terms.requester_gets, terms.provider_gets, until)
+        self._operate(
+            purchase,
+            IntentType.SETTLE_BY_CONSENT,
+            requester_amount=consent.requester_amount,
+            provider_amount=consent.provider_amount,
+            valid_until=consent.valid_until,
+            provider_signature=consent.signature,
         )
 
     def _rule(self, purchase: Purchase) -> None:
@@ -243,6 +252,13 @@ class Steps:
 
 
 def _text(planned: PlannedStep) -> str:
-    if planned.action in (Action.ORDER, Action.PAY, Action.PAY_UNHEARD):
+    if planned.action in (Action.PAY, Action.PAY_UNHEARD):
         return planned.purchase.purpose
     return planned.purchase.dispute.reason if planned.action is Action.DISPUTE else ""
+
+
+def _numbers(scenario: Scenario) -> dict[str, int]:
+    """The treasury's number for the first escrow of each purchase: they are counted from 1, in the file's order."""
+    copies = [purchase.copies for purchase in scenario.purchases]
+    firsts = accumulate(copies, initial=1)
+    return {purchase.id: first for purchase, first in zip(scenario.purchases, firsts, strict=False)}

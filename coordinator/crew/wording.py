@@ -73,16 +73,17 @@ def sentence(step: Step) -> str:
     """Who did what, and who was paid."""
     actor, provider = step.actor, step.provider
     match step.action:
-        case Action.ORDER:
-            return f"{actor} orders for {step.agent} from {provider}: {step.text}"
-        case Action.FUND:
-            return f"{actor} pays into escrow"
-        case Action.PAY:
+        case Action.PAY if step.copies > 1:
             return f"{actor} pays {step.copies} orders for {step.agent} from {provider} in one batch: {step.text}"
+        case Action.PAY:
+            return f"{actor} orders and pays for {step.agent} from {provider}: {step.text}"
         case Action.PAY_UNHEARD:
-            return f"{actor} orders and pays for {step.agent} from {provider}, and the reply is lost: {step.text}"
+            return (
+                f"{actor} orders and pays for {step.agent} from {provider}, and the process breaks as soon as the node "
+                f"has it: {step.text}"
+            )
         case Action.ASK_AGAIN:
-            return f"{actor} pays again with the same key: the chain has that payment, nothing is sent"
+            return f"{actor}'s next process asks again with the same key: that operation is confirmed, nothing is sent"
         case Action.START:
             return f"{actor} starts work"
         case Action.PAY_MILESTONE:

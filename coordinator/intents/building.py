@@ -9,7 +9,7 @@ from actp.errors import ActpError
 from coordinator.errors import UnsupportedProtocol, WrongState
 from coordinator.intents import disputes, payments, steps
 from coordinator.intents.built import Built
-from coordinator.intents.models import Intent, OfEscrow, Opening
+from coordinator.intents.models import Intent
 from coordinator.intents.world import World
 from coordinator.types import IntentType
 
@@ -20,6 +20,7 @@ BUILDERS: dict[IntentType, Callable[[Any, World], Built]] = {
     IntentType.TRANSFER_ERC20: payments.transfer_erc20,
     IntentType.APPROVE_ERC20: payments.approve_erc20,
     IntentType.CREATE_ESCROW: payments.create_escrow,
+    IntentType.CREATE_ESCROW_BATCH: payments.create_escrow_batch,
     IntentType.CREATE_MILESTONE_ESCROW: payments.create_escrow,
     IntentType.ACCEPT_ESCROW: steps.accept_escrow,
     IntentType.DELIVER_ESCROW: steps.deliver_escrow,
@@ -28,6 +29,7 @@ BUILDERS: dict[IntentType, Callable[[Any, World], Built]] = {
     IntentType.REFUND_ESCROW: steps.refund_escrow,
     IntentType.DISPUTE_ESCROW: disputes.dispute_escrow,
     IntentType.RESOLVE_DISPUTE: disputes.resolve_dispute,
+    IntentType.SETTLE_BY_CONSENT: disputes.settle_by_consent,
 }
 
 
@@ -60,18 +62,17 @@ def build_all(intents: Sequence[Intent], world: World) -> list[Built | ActpError
 
 def _build_one(intent: Intent, world: World, taken: set[str]) -> Built | ActpError:
     try:
-        if isinstance(intent, Opening | OfEscrow):
-            transaction_id = world.id_of(intent)
-            if transaction_id in taken:
-                return WrongState(
-                    f"Another step of the escrow {transaction_id} comes first.",
-                    code="escrow_busy",
-                    hint="Build it again when that is mined.",
-                    retryable=True,
-                )
-            built = build(intent, world)
-            taken.add(transaction_id)
-            return built
-        return build(intent, world)
+        ids = world.ids_of(intent)
+        busy = next((each for each in ids if each in taken), None)
+        if busy is not None:
+            return WrongState(
+                f"Another step of the escrow {busy} comes first.",
+                code="escrow_busy",
+                hint="Build it again when that is mined.",
+                retryable=True,
+            )
+        built = build(intent, world)
+        taken.update(ids)
+        return built
     except ActpError as error:
         return error

@@ -1,4 +1,4 @@
-"""Opening a dispute, and ruling on it."""
+"""Opening a dispute, ruling on it, and ending an escrow by consent."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from actp.proofs import free_bytes, ruling_proof
 from actp.types import State
 from actp.units import ZERO_ADDRESS
 from coordinator.errors import InvalidIntent, WrongState
-from coordinator.intents.built import Built, missing_role, paid_out, transition, wrong_state
-from coordinator.intents.models import DisputeEscrow, ResolveDispute
+from coordinator.intents.built import Built, kernel_call, missing_role, paid_out, transition, wrong_state
+from coordinator.intents.models import DisputeEscrow, ResolveDispute, SettleByConsent
 from coordinator.intents.payments import used_allowance
 from coordinator.intents.world import EscrowState, World
 from coordinator.types import Effects, Movement, Subject
 
-__all__ = ["dispute_escrow", "resolve_dispute"]
+__all__ = ["dispute_escrow", "resolve_dispute", "settle_by_consent"]
 
 _NO_BOND = Bond(ZERO_ADDRESS, 0)
 _NO_BONDS = Bonds(_NO_BOND, _NO_BOND, 0)
@@ -60,6 +60,52 @@ def resolve_dispute(intent: ResolveDispute, world: World) -> Built:
     )
 
 
+def settle_by_consent(intent: SettleByConsent, world: World) -> Built:
+    """Whether the signatures are the parties' is for the contract to say: a party may be a contract itself."""
+    escrow = world.escrow(intent)
+    record = escrow.record
+    if not record.funded:
+        raise wrong_state(escrow, "splitting it", State.COMMITTED, State.IN_PROGRESS, State.DELIVERED, State.DISPUTED)
+    _require_whole(escrow, intent.requester_amount, intent.provider_amount)
+    if world.now > intent.valid_until:
+        raise WrongState(
+            f"The consent was valid up to {intent.valid_until}, and it is {world.now}.",
+            code="consent_expired",
+            hint="Let it be signed again, with a later valid_until.",
+        )
+    signed = {record.requester: intent.requester_signature, record.provider: intent.provider_signature}
+    missing = [party for party, signature in signed.items() if signature is None and party != world.wallet]
+    if missing:
+        raise InvalidIntent(
+            f"The consent of {' and '.join(missing)} is missing.",
+            code="consent_missing",
+            hint="Each party has to sign, except for the one that sends.",
+        )
+    call = kernel_call(
+        world,
+        "settleByConsent",
+        bytes.fromhex(escrow.id[2:]),
+        intent.requester_amount,
+        intent.provider_amount,
+        intent.valid_until,
+        *(bytes.fromhex((signature or "0x")[2:]) for signature in signed.values()),
+    )
+    # Nobody is found at fault, as with a dispute that is called off: every bond goes back to its poster.
+    movements = _payouts(world, escrow, State.CANCELLED, intent.requester_amount, intent.provider_amount, False)
+    other = record.requester if world.wallet == record.provider else record.provider
+    return Built(call, Effects(movements), Subject(world.token, 0, other, escrow.id))
+
+
+def _require_whole(escrow: EscrowState, requester_amount: int, provider_amount: int) -> None:
+    if requester_amount + provider_amount != escrow.remaining:
+        raise InvalidIntent(
+            f"The parts {requester_amount} and {provider_amount} do not sum to {escrow.remaining}, which is what the "
+            f"escrow {escrow.id} holds.",
+            code="split_mismatch",
+            hint="Divide exactly what is left.",
+        )
+
+
 def _require_judge(escrow: EscrowState, world: World) -> None:
     record = escrow.record
     named = None if escrow.clauses is None else escrow.clauses.arbiter
@@ -76,13 +122,7 @@ def _ruling(intent: ResolveDispute, escrow: EscrowState) -> tuple[State, int, in
     if intent.decision == "refund":
         return State.CANCELLED, left, 0, False
     requester_amount, provider_amount = intent.requester_amount or 0, intent.provider_amount or 0
-    if requester_amount + provider_amount != left:
-        raise InvalidIntent(
-            f"The parts {requester_amount} and {provider_amount} do not sum to {left}, which is what the escrow "
-            f"{escrow.id} holds.",
-            code="split_mismatch",
-            hint="Divide exactly what is left.",
-        )
+    _require_whole(escrow, requester_amount, provider_amount)
     return State.SETTLED, requester_amount, provider_amount, bool(intent.provider_at_fault)
 
 

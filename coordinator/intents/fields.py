@@ -23,6 +23,8 @@ __all__ = [
     "Name",
     "NumericId",
     "Seconds",
+    "Share",
+    "Signature",
     "Text",
     "Time",
     "TokenAmount",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _DIGITS = re.compile(r"(?:0|[1-9][0-9]{0,38})\Z", re.ASCII)
+_HEX = re.compile(r"0x(?:[0-9a-fA-F]{2}){65,2048}\Z", re.ASCII)
 _LARGEST_TOKENS = 2**63 - 1
 _LARGEST_WEI = 2**96 - 1
 _LARGEST_ID = 2**64 - 1
@@ -70,6 +73,12 @@ def _transaction_id(value: Any) -> str:
     return require_bytes32(value, "transaction_id")
 
 
+def _signature(value: Any) -> str:
+    if not isinstance(value, str) or not _HEX.match(value):
+        raise InvalidInput("It is no signature in 0x hex.", hint="Give what the party has signed, as it is.")
+    return value.lower()
+
+
 _as_digits = PlainSerializer(str, return_type=str)
 
 TokenAmount = Annotated[
@@ -96,6 +105,8 @@ Index = Annotated[int, PlainValidator(_whole(0, 63, "an index of a milestone"))]
 Account = Annotated[str, PlainValidator(require_address)]
 """An address with its EIP-55 checksum; never the zero address."""
 TransactionId = Annotated[str, PlainValidator(_transaction_id)]
+Signature = Annotated[str, PlainValidator(_signature)]
+"""An account's 65 bytes, or what a contract takes for a signature, in 0x hex."""
 
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(strict=True, max_length=1_024)]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from actp.errors import InvalidInput
 from actp.orders import MAX_MILESTONES, USUAL_TIMEOUT_BPS
+from actp.payments import MAX_BATCH
 from coordinator.intents.fields import (
     Account,
     Allowance,
@@ -19,6 +20,7 @@ from coordinator.intents.fields import (
     NumericId,
     Seconds,
     Share,
+    Signature,
     Text,
     Time,
     TokenAmount,
@@ -32,6 +34,7 @@ __all__ = [
     "AcceptEscrow",
     "ApproveErc20",
     "CreateEscrow",
+    "CreateEscrowBatch",
     "CreateMilestoneEscrow",
     "DeliverEscrow",
     "DisputeEscrow",
@@ -39,12 +42,14 @@ __all__ = [
     "MilestoneTerms",
     "OfEscrow",
     "Opening",
+    "OrderTerms",
     "QueryBalance",
     "QueryPositions",
     "RefundEscrow",
     "ReleaseEscrow",
     "ReleaseMilestone",
     "ResolveDispute",
+    "SettleByConsent",
     "Spending",
     "TransferErc20",
     "TransferEth",
@@ -202,6 +207,39 @@ class CreateMilestoneEscrow(Opening):
         return self
 
 
+class OrderTerms(_Strict):
+    """One escrow of a batch: the fields of `CreateEscrow`, without clauses."""
+
+    escrow_numeric_id: NumericId
+    provider: Account
+    amount: TokenAmount
+    deadline: Time
+    dispute_window: Seconds | None = None
+    terms: LongText = ""
+
+
+class CreateEscrowBatch(Spending):
+    """Several escrows, created and funded by one eth transaction: all of them, or none."""
+
+    type = IntentType.CREATE_ESCROW_BATCH
+
+    orders: tuple[OrderTerms, ...] = Field(strict=False, min_length=1, max_length=MAX_BATCH)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        numbers = [order.escrow_numeric_id for order in self.orders]
+        if len(set(numbers)) < len(numbers):
+            raise InvalidInput("Two orders have the same escrow_numeric_id.")
+        if self.total >= 2**63:
+            raise InvalidInput("The orders are worth more than there can be of a token.")
+        return self
+
+    @property
+    def total(self) -> int:
+        """What all of them cost, in base units."""
+        return sum(order.amount for order in self.orders)
+
+
 # -------------------------------------------------------------------- an escrow that exists
 
 
@@ -282,6 +320,20 @@ class ResolveDispute(OfEscrow):
         return self
 
 
+class SettleByConsent(OfEscrow):
+    """Ends it by a split of what is left, which both parties have signed up to `valid_until`; the platform fee is taken
+    from the provider's part. A party that sends it needs no signature of its own.
+    """
+
+    type = IntentType.SETTLE_BY_CONSENT
+
+    requester_amount: Share
+    provider_amount: Share
+    valid_until: Time
+    requester_signature: Signature | None = None
+    provider_signature: Signature | None = None
+
+
 class ReleaseMilestone(OfEscrow):
     """A part of an agreed schedule by its `index`, or, without a schedule, an `amount`, goes to the provider."""
 
@@ -325,6 +377,7 @@ MODELS: dict[IntentType, type[Intent]] = {
         TransferErc20,
         ApproveErc20,
         CreateEscrow,
+        CreateEscrowBatch,
         CreateMilestoneEscrow,
         AcceptEscrow,
         DeliverEscrow,
@@ -332,6 +385,7 @@ MODELS: dict[IntentType, type[Intent]] = {
         RefundEscrow,
         DisputeEscrow,
         ResolveDispute,
+        SettleByConsent,
         ReleaseMilestone,
         QueryBalance,
         QueryPositions,

@@ -5,11 +5,25 @@ from __future__ import annotations
 from actp.orders import Milestone
 from coordinator.errors import InvalidIntent, MissingRole
 from coordinator.intents.built import Built, kernel_call, named_texts, token_call
-from coordinator.intents.models import ApproveErc20, CreateEscrow, CreateMilestoneEscrow, TransferErc20, TransferEth
+from coordinator.intents.models import (
+    ApproveErc20,
+    CreateEscrow,
+    CreateEscrowBatch,
+    CreateMilestoneEscrow,
+    TransferErc20,
+    TransferEth,
+)
 from coordinator.intents.world import World
 from coordinator.types import ETH, AllowanceChange, Call, Effects, Movement, Subject
 
-__all__ = ["approve_erc20", "create_escrow", "transfer_erc20", "transfer_eth", "used_allowance"]
+__all__ = [
+    "approve_erc20",
+    "create_escrow",
+    "create_escrow_batch",
+    "transfer_erc20",
+    "transfer_eth",
+    "used_allowance",
+]
 
 
 def transfer_eth(intent: TransferEth, world: World) -> Built:
@@ -81,6 +95,36 @@ def create_escrow(intent: CreateEscrow | CreateMilestoneEscrow, world: World) ->
         Effects((funded,), used_allowance(world, intent.amount)),
         Subject(world.token, intent.amount, intent.provider, wanted.transaction_id, locks=True),
         named_texts(intent.terms, *(part.condition for part in parts)),
+    )
+
+
+def create_escrow_batch(intent: CreateEscrowBatch, world: World) -> Built:
+    """Creates and funds them all with one transfer; each number becomes a salt as it does in `create_escrow`."""
+    world.require_salts()
+    wanted = [
+        world.client.intents.build(
+            provider=order.provider,
+            amount=order.amount,
+            deadline=order.deadline,
+            dispute_window=order.dispute_window,
+            metadata=order.terms,
+            idempotency_key=str(order.escrow_numeric_id),
+        )
+        for order in intent.orders
+    ]
+    world.client.intents.check_times(wanted, world.now)
+    total, providers = intent.total, {order.provider for order in intent.orders}
+    return Built(
+        kernel_call(world, "createFundedBatch", [each.order.fields() for each in wanted]),
+        Effects((Movement(world.token, world.wallet, world.vault, total),), used_allowance(world, total)),
+        Subject(
+            world.token,
+            total,
+            providers.pop() if len(providers) == 1 else None,
+            wanted[0].transaction_id if len(wanted) == 1 else None,
+            locks=True,
+        ),
+        named_texts(*(order.terms for order in intent.orders)),
     )
 
 

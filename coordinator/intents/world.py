@@ -19,6 +19,7 @@ from actp.types import Transaction
 from coordinator.errors import InvalidIntent, WrongState
 from coordinator.intents.models import (
     AcceptEscrow,
+    CreateEscrowBatch,
     DeliverEscrow,
     DisputeEscrow,
     Intent,
@@ -27,6 +28,7 @@ from coordinator.intents.models import (
     ReleaseEscrow,
     ReleaseMilestone,
     ResolveDispute,
+    SettleByConsent,
     TransferErc20,
 )
 from coordinator.types import BlockRef
@@ -43,7 +45,9 @@ _FURTHER_VIEWS: dict[type[Intent], tuple[str, ...]] = {
     ReleaseMilestone: ("milestonesOf",),
     DisputeEscrow: ("bondsOf",),
     ResolveDispute: ("clausesOf", "bondsOf"),
+    SettleByConsent: ("bondsOf",),
 }
+_ABOUT_ESCROWS = (Opening, CreateEscrowBatch, OfEscrow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class World:
         reads = list(dict.fromkeys(read for intent in wanted for read in self._reads(intent)))
         self._answers, self._prepared, self.block = {}, {}, None
         self._check_tokens(wanted)
-        if any(isinstance(intent, Opening | OfEscrow) for intent in wanted):
+        if any(isinstance(intent, _ABOUT_ESCROWS) for intent in wanted):
             newest = head(self.client.transport)
             answers = read_all(self.client.transport, reads, newest.at)
             self._answers = dict(zip(reads, answers, strict=True))
@@ -121,7 +125,7 @@ class World:
             return True
         if isinstance(intent, TransferErc20):
             return intent.token is None or intent.token in self._tokens
-        if not isinstance(intent, Opening | OfEscrow):
+        if not isinstance(intent, _ABOUT_ESCROWS):
             return True
         return self.block is not None and all(read in self._answers for read in self._reads(intent))
 
@@ -174,6 +178,15 @@ class World:
             creator, number = self.wallet, intent.escrow_numeric_id
         if creator is None or number is None:
             raise InvalidIntent("The intent names no escrow.", hint="Make intents with parse().")
+        return self._id_from(creator, number)
+
+    def ids_of(self, intent: Intent) -> tuple[str, ...]:
+        """The transaction ids of all escrows that an intent is about."""
+        if isinstance(intent, CreateEscrowBatch):
+            return tuple(self._id_from(self.wallet, order.escrow_numeric_id) for order in intent.orders)
+        return (self.id_of(intent),) if isinstance(intent, Opening | OfEscrow) else ()
+
+    def _id_from(self, creator: str, number: int) -> str:
         known = self._ids.get((creator, number))
         if known is None:
             salt = salt_of(str(number))
@@ -228,8 +241,10 @@ class World:
         )
 
     def _reads(self, intent: Intent) -> list[Read]:
-        if not isinstance(intent, Opening | OfEscrow) or not self.kernel.has_salts:
+        if not isinstance(intent, _ABOUT_ESCROWS) or not self.kernel.has_salts:
             return []
+        if isinstance(intent, CreateEscrowBatch):
+            return [self._allowance]
         reads = [] if intent.fee_recipient is None else [self._fee_recipient]
         if isinstance(intent, Opening | DisputeEscrow):
             reads.append(self._allowance)

@@ -54,7 +54,8 @@ class Lifecycle:
     `store` is the client's durable one unless another is given, else memory. `policy` says who may spend what; without
     one everything is allowed. `guard` checks every balance after every block, `auto_pause_on_breach` stops whoever
     was involved. `standing_allowance` is how much the vault may take at least, whenever its allowance has to be
-    raised. `proof_signer` signs proofs; a fresh key if left out. `tokens` are guarded besides the one of the vault.
+    raised. `proof_signer` signs proofs; see `ProofKey.for_store` for the key if it is left out. `tokens` are guarded
+    besides the one of the vault.
     `reference` knows what services usually cost. `engine_policy` and `fee_policy` are the engine's.
     """
 
@@ -84,7 +85,7 @@ class Lifecycle:
         desk = self._desk = Desk(client, ledger, account, outbox, settings, reference)
         with ledger.write() as connection:
             wallets.require(connection, account)
-        key = self._key = ProofKey() if proof_signer is None else proof_signer
+        key = self._key = ProofKey.for_store(chosen.engine.url) if proof_signer is None else proof_signer
         caps = FeePolicy.from_environment() if fee_policy is None else fee_policy
         recent = self._recent = Recent()
         keeper = ReceiptKeeper(client.transport)

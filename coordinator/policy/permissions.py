@@ -25,6 +25,7 @@ _PAYS_NOBODY_NEW = frozenset(
         IntentType.REFUND_ESCROW,
         IntentType.DISPUTE_ESCROW,
         IntentType.RESOLVE_DISPUTE,
+        IntentType.SETTLE_BY_CONSENT,
         IntentType.RELEASE_MILESTONE,
         IntentType.QUERY_BALANCE,
         IntentType.QUERY_POSITIONS,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
+
+from sqlalchemy.engine import URL
 
 from actp.errors import ConfigError
 from actp.units import keccak, to_checksum
@@ -16,6 +20,7 @@ __all__ = ["KEY_FILE_VARIABLE", "ProofKey", "signer_of"]
 KEY_FILE_VARIABLE = "ACTP_PROOF_KEY_FILE"
 """Names the file of the proof key; made on first use, readable by its owner alone."""
 
+_log = logging.getLogger(__name__)
 _PREFIX = b"\x19Ethereum Signed Message:\n32"
 """EIP-191, so that any wallet's "verify message" can check a proof's hash (as 32 bytes)."""
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -56,6 +61,20 @@ class ProofKey:
             raise ConfigError(f"The proof key in {path} cannot be read: {error.strerror}.") from error
         except ValueError as error:
             raise ConfigError(f"{path} holds no proof key.", hint="A proof key is 64 hex digits.") from error
+
+    @classmethod
+    def for_store(cls, url: URL, environ: Mapping[str, str] | None = None) -> ProofKey:
+        """The key for proofs that are kept in this database: in the file that ACTP_PROOF_KEY_FILE names, else in one
+        beside an SQLite file. Elsewhere it is a fresh one, which ends with this process. Raises ConfigError.
+        """
+        named = (os.environ if environ is None else environ).get(KEY_FILE_VARIABLE)
+        if named:
+            return cls.from_file(Path(named))
+        if url.get_backend_name() == "sqlite":
+            file = url.database
+            return cls.from_file(Path(f"{file}.proof-key")) if file and file != ":memory:" else cls()
+        _log.warning("Proofs are signed by a key that ends with this process: name a file in %s.", KEY_FILE_VARIABLE)
+        return cls()
 
     def sign(self, proof_hash: str) -> str:
         """65 bytes r, s, v over a hash, as 0x hex."""

@@ -8,19 +8,22 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
-from actp.client import ACTPClient
+from actp.binding import Binding
 from actp.errors import ActpError
-from actp.intents import Payment
 from actp.types import State
 from actp.units import keccak, to_checksum
 from coordinator.crew import play as play_module
 from coordinator.crew import run_demo
+from coordinator.crew import stage as stage_module
+from coordinator.crew.as_json import report_as_json
 from coordinator.crew.loading import BUNDLED_SCENARIO, ScenarioError, load_scenario
 from coordinator.crew.narration import Narrator, wants_plain
 from coordinator.crew.outcome import Rates
@@ -29,6 +32,13 @@ from coordinator.crew.play import play
 from coordinator.crew.records import Event, Opening, Report, Step, VaultLine
 from coordinator.crew.scenario import Scenario
 from coordinator.crew.stage import Stage, set_stage
+from coordinator.lifecycle import Lifecycle, Request
+from coordinator.store import open_ledger, operations
+from coordinator.store.accounts import Account
+from coordinator.store.schema import operations as rows
+from coordinator.store.schema import proofs
+from coordinator.types import Operation
+from coordinator.types import Stage as OperationStage
 from tests.coordinator.support import ALL_ENDINGS, DISPUTED, SMALL, load_text, small
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +49,13 @@ NOBODY = "0x000000000000000000000000000000000000dEaD"
 def bundled_events() -> tuple[Event, ...]:
     scenario = load_scenario(BUNDLED_SCENARIO)
     return tuple(play(scenario, set_stage(scenario)))
+
+
+@pytest.fixture(scope="module")
+def every_ending() -> tuple[Stage, Report]:
+    scenario = load_scenario(ALL_ENDINGS)
+    stage = set_stage(scenario)
+    return stage, report_of(tuple(play(scenario, stage)))
 
 
 def report_of(events: tuple[Event, ...]) -> Report:
@@ -112,8 +129,12 @@ def test_the_research_crew_ends_as_its_file_says(bundled_events: tuple[Event, ..
     assert (agreed.paid_to_treasury, agreed.paid_to_provider, agreed.fee) == (15_000_000, 44_550_000, 450_000)
 
 
-def test_a_payment_whose_reply_is_lost_is_made_once(bundled_events: tuple[Event, ...]) -> None:
+def test_a_payment_whose_reply_is_lost_is_one_operation_and_made_once(bundled_events: tuple[Event, ...]) -> None:
     report = report_of(bundled_events)
+    assert [(one.type.value, one.key) for one in report.audit.of("archive")] == [
+        ("create_escrow", "archive/1"),
+        ("release_escrow", "archive/2"),
+    ]
     steps = [step for step in report.steps if step.purchase_id == "archive"]
     assert [step.action for step in steps][:3] == [Action.PAY_UNHEARD, Action.ASK_AGAIN, Action.START]
     assert {step.state for step in steps[:2]} == {State.COMMITTED}
@@ -121,15 +142,35 @@ def test_a_payment_whose_reply_is_lost_is_made_once(bundled_events: tuple[Event,
     assert len(bought.transaction_ids) == 1
 
 
-def test_a_demo_that_pays_twice_after_a_lost_reply_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = ACTPClient.pay
+UNHEARD = ('ending = "accepted"', 'reply_lost = true\nending = "accepted"')
 
-    def forgetful(client: ACTPClient, **terms: Any) -> Payment:
-        return real(client, **{**terms, "idempotency_key": None})
 
-    monkeypatch.setattr(ACTPClient, "pay", forgetful)
-    scenario = load_text(tmp_path, small(('ending = "accepted"', 'reply_lost = true\nending = "accepted"')))
-    with pytest.raises(ActpError, match="was paid a second time"):
+def test_a_process_that_breaks_leaves_an_operation_that_the_next_one_finds_confirmed(tmp_path: Path) -> None:
+    scenario = load_text(tmp_path, small(UNHEARD))
+    stage = set_stage(scenario)
+    seen = []
+    for event in play(scenario, stage):
+        if isinstance(event, Step) and event.action in (Action.PAY_UNHEARD, Action.ASK_AGAIN):
+            with open_ledger(stage.store).read() as connection:
+                account = Account(stage.endpoint.chain_id, stage.treasury.address)
+                asked = operations.listed(connection, account, agent="ann")
+            seen.append((event.state, [(one.id, one.stage.value) for one in asked]))
+    # The chain has it, the ledger does not know that yet; then it does, and it is still the same one.
+    assert seen == [(State.COMMITTED, [(1, "signing")]), (State.COMMITTED, [(1, "confirmed")])]
+    assert moves_of(stage).count((stage.treasury.address, stage.vault_address, 10_000_000)) == 1
+
+
+def test_a_demo_that_asks_under_another_key_after_a_lost_reply_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Lifecycle.submit_all
+
+    def forgetful(lifecycle: Lifecycle, requests: Sequence[Request]) -> list[Operation]:
+        return real(lifecycle, [replace(request, key=None) for request in requests])
+
+    monkeypatch.setattr(Lifecycle, "submit_all", forgetful)
+    scenario = load_text(tmp_path, small(UNHEARD))
+    with pytest.raises(ActpError, match="was asked for a second time"):
         tuple(play(scenario, set_stage(scenario)))
 
 
@@ -158,9 +199,8 @@ def test_time_only_moves_forward_in_the_story(bundled_events: tuple[Event, ...])
     assert times == sorted(times)
 
 
-def test_every_ending_in_every_variant_adds_up() -> None:
-    scenario = load_scenario(ALL_ENDINGS)
-    report = report_of(tuple(play(scenario, set_stage(scenario))))
+def test_every_ending_in_every_variant_adds_up(every_ending: tuple[Stage, Report]) -> None:
+    _, report = every_ending
     assert {line.account.name: line.after for line in report.balances if line.after} == {
         "Chest": 1_593_116_675,
         "Pia": 170_700_000,
@@ -239,23 +279,203 @@ def test_a_single_unit_moved_behind_its_back_makes_the_demo_fail(
     assert "0.000001" in text
 
 
-def test_a_step_that_the_chain_refuses_ends_the_demo_with_its_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def sabotaged(scenario: Scenario, stage: Stage) -> Iterator[Event]:
+def run_with(
+    monkeypatch: pytest.MonkeyPatch, path: Path, meddle: Callable[[Event, Stage], None], text: str = SMALL
+) -> tuple[int, str, str]:
+    """Exit code, output and errors of a demo in which somebody does something after each event."""
+
+    def meddled(scenario: Scenario, stage: Stage) -> Iterator[Event]:
         for event in play(scenario, stage):
-            if isinstance(event, Step) and event.action is Action.DELIVER and event.transaction_id is not None:
-                stage.treasury.release_escrow(event.transaction_id)
+            meddle(event, stage)
             yield event
 
-    monkeypatch.setattr(play_module, "play", sabotaged)
-    path = tmp_path / "mine.toml"
-    path.write_text(SMALL)
+    monkeypatch.setattr(play_module, "play", meddled)
+    path.write_text(text)
     out, err = io.StringIO(), io.StringIO()
-    assert run_demo(path, out=out, err=err) == 1
-    assert "The scenario stopped: " in err.getvalue()
+    code = run_demo(path, out=out, err=err)
     assert "Traceback" not in err.getvalue()
-    assert "Pia delivers" in out.getvalue()
+    return code, " ".join(out.getvalue().split()), " ".join(err.getvalue().split())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (SMALL, "The scenario stopped: "),
+        (
+            small(('"accepted"', '"silent_provider"')),
+            "The scenario stopped: Operation 3 (refund_escrow for ann) is failed at simulating: The escrow",
+        ),
+    ],
+    ids=["by a provider", "by the treasury"],
+)
+def test_a_step_that_is_refused_ends_the_demo_with_its_reason(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up(event: Event, stage: Stage) -> None:
+        if isinstance(event, Step) and event.action is Action.START and event.transaction_id is not None:
+            stage.providers["pia"].kernel.cancel(event.transaction_id)
+
+    code, out, err = run_with(monkeypatch, tmp_path / "mine.toml", give_up, text)
+    assert code == 1
+    assert said in err
+    assert "Pia starts work" in out
+
+
+def allow_the_arbiter_everything(stage: Stage) -> None:
+    stage.treasury.token.approve(stage.arbiter.address, 2**256 - 1)
+
+
+def take_a_unit(stage: Stage) -> None:
+    """What an attacker does with an allowance that somebody once gave."""
+    Binding(stage.arbiter._session, "TestUSDC", stage.token_address).send(
+        "transferFrom", stage.treasury.address, NOBODY, 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "where"),
+    [
+        (Action.START, "stopped: The treasury was paused by delta guard:"),
+        (Action.ACCEPT, "WRONG The delta guard says: outflow:"),
+    ],
+    ids=["between moments", "after the last operation"],
+)
+def test_a_strangers_outflow_from_the_treasury_fails_the_demo_and_is_named(
+    after: Action, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def attack(event: Event, stage: Stage) -> None:
+        if isinstance(event, Step) and event.action is after:
+            take_a_unit(stage)
+
+    real = set_stage
+
+    def careless(scenario: Scenario, store_path: Path | None = None) -> Stage:
+        stage = real(scenario, store_path)
+        allow_the_arbiter_everything(stage)
+        return stage
+
+    monkeypatch.setattr(stage_module, "set_stage", careless)
+    code, out, err = run_with(monkeypatch, tmp_path / "mine.toml", attack)
+    assert code == 1
+    assert f"{where} Somebody else's eth transaction moved tokens of" in (out if "WRONG" in where else err)
+
+
+def test_whatever_the_treasurys_key_signs_beside_the_lifecycle_fails_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def beside(event: Event, stage: Stage) -> None:
+        if isinstance(event, Step) and event.action is Action.ACCEPT:
+            stage.treasury.token.approve(stage.vault_address, 0)
+
+    code, out, _ = run_with(monkeypatch, tmp_path / "mine.toml", beside)
+    assert code == 1
+    assert "WRONG The delta guard says: key_used: Nonce 3 of" in out
+
+
+def test_a_proof_with_a_changed_byte_fails_the_demo_and_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def falsify(event: Event, stage: Stage) -> None:
+        if not (isinstance(event, Step) and event.action is Action.ACCEPT):
+            return
+        with open_ledger(stage.store).write() as connection:
+            row = connection.execute(select(proofs.c.seq, proofs.c.parts).where(proofs.c.operation_id == 1)).one()
+            parts = bytes(row.parts).replace(b'"amount":"10000000"', b'"amount":"90000000"', 1)
+            assert parts != row.parts
+            connection.execute(update(proofs).where(proofs.c.seq == row.seq).values(parts=parts))
+
+    code, out, _ = run_with(monkeypatch, tmp_path / "mine.toml", falsify)
+    assert code == 1
+    assert re.search(
+        r"WRONG Not everything is proved: link 2, \w+Hash: The part \w+ was changed\. \(byte \d+ of the file\)", out
+    )
+    assert "purchase one lacks an operation that is guarded and proved" in out
+
+
+def test_a_ledger_that_tells_of_another_operation_than_its_proof_fails_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def falsify(event: Event, stage: Stage) -> None:
+        if isinstance(event, Step) and event.action is Action.ACCEPT:
+            with open_ledger(stage.store).write() as connection:
+                connection.execute(update(rows).where(rows.c.id == 1).values(tx_hash="0x" + "11" * 32))
+
+    code, out, _ = run_with(monkeypatch, tmp_path / "mine.toml", falsify)
+    assert code == 1
+    assert "WRONG Not everything is proved: purchase one lacks an operation that is guarded and proved." in out
+
+
+def changed(report: Report, **operation: Any) -> Report:
+    """The report with another last operation."""
+    *others, last = report.audit.operations
+    return replace(report, audit=replace(report.audit, operations=(*others, replace(last, **operation))))
+
+
+def without_operations(report: Report) -> Report:
+    others = tuple(one for one in report.audit.operations if one.purchase_id != "papers")
+    return replace(report, audit=replace(report.audit, operations=others, received=report.audit.received - 25_000_000))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda report: changed(report, verdict="incomplete"), "(refund_escrow) is confirmed, its verdict incomplete"),
+        (lambda report: changed(report, verdict=None), "(refund_escrow) is confirmed, its verdict missing"),
+        (lambda report: changed(report, stage=OperationStage.FAILED), "(refund_escrow) is failed, its verdict ok"),
+        (lambda report: changed(report, change=12_750_001), "not explained: -0.000001 USDC are left over"),
+        (lambda report: changed(report, mined_as_proved=False), "proved: purchase alerts lacks an operation"),
+        (lambda report: changed(report, wrong=("receipt",)), "proved: purchase alerts lacks an operation"),
+        (without_operations, "proved: purchase papers lacks an operation"),
+        (lambda report: replace(report, audit=replace(report.audit, guarded_to=1)), "only block 1 of"),
+        (
+            lambda report: replace(report, audit=replace(report.audit, wrong=("order",))),
+            "Not everything is proved: order.",
+        ),
+        (
+            lambda report: replace(report, audit=replace(report.audit, breaches=("gone",))),
+            "The delta guard says: gone.",
+        ),
+    ],
+)
+def test_a_report_is_not_ok_unless_every_operation_is_guarded_and_proved(
+    spoil: Callable[[Report], Report], said: str, bundled_events: tuple[Event, ...]
+) -> None:
+    spoilt = spoil(report_of(bundled_events))
+    assert not spoilt.ok
+    text = " ".join(narrated((bundled_events[0], spoilt)).split())
+    assert said in text
+    assert "WRONG" in text
+    assert json.loads(report_as_json(spoilt))["ok"] is False
+
+
+def test_what_could_not_be_checked_is_said(bundled_events: tuple[Event, ...]) -> None:
+    report = report_of(bundled_events)
+    partly = replace(report, audit=replace(report.audit, not_checked=("link 2, balances: The node is forgetful.",)))
+    assert partly.ok
+    text = " ".join(narrated((bundled_events[0], partly)).split())
+    assert "370 checks; not checked: link 2, balances: The node is forgetful." in text
+
+
+def test_every_eth_transaction_of_the_treasury_is_an_operation_with_a_verdict_and_a_proof(
+    every_ending: tuple[Stage, Report],
+) -> None:
+    stage, report = every_ending
+    signed = int(stage.chain.request("eth_getTransactionCount", [stage.treasury.address, "latest"]), 16)
+    audit = report.audit
+    assert len(audit.operations) == len({one.tx_hash for one in audit.operations}) == signed
+    assert {one.type.value for one in audit.operations} == {
+        "approve_erc20",
+        "create_escrow",
+        "create_escrow_batch",
+        "dispute_escrow",
+        "refund_escrow",
+        "release_escrow",
+        "release_milestone",
+        "settle_by_consent",
+    }
+    assert [one for one in audit.operations if not (one.guarded and one.proved and one.checks)] == []
+    assert (audit.not_checked, audit.breaches, report.unexplained) == ((), (), 0)
+    assert stage.treasury.token.allowance(stage.vault_address) == 0, "the vault may take no more than was needed"
 
 
 # ---------------------------------------------------------------- what people and programs read
@@ -270,7 +490,7 @@ def test_plain_text_is_aligned_and_has_no_escape_codes(bundled_events: tuple[Eve
     assert [line for line in lines if line != line.rstrip()] == []
     # The decimal points of the story's amounts stand below each other.
     amounts = [line for line in lines if re.match(r"\d\d:\d\d .*\d\.\d+ +[A-Z_]+$", line)]
-    assert len(amounts) == 29
+    assert len(amounts) == 22
     assert len({re.search(r"\.\d+ +[A-Z_]+$", line).start() for line in amounts}) == 1  # type: ignore[union-attr]
 
 
@@ -279,13 +499,18 @@ def test_the_story_tells_who_did_what_for_whom(bundled_events: tuple[Event, ...]
     for words in (
         "Start (",
         "The platform takes 1% of each payout, at least 0.05; a dispute needs a bond of 5%, at least 1.00.",
-        "Treasury orders for Research Agent 25.00 INITIATED from Paper Library: Academic paper API access",
-        "Treasury pays into escrow 25.00 COMMITTED",
+        "Treasury orders and pays for 25.00 COMMITTED Research Agent from Paper Library: Academic paper API access",
         "Dataset Market starts work IN_PROGRESS",
         "vault 672.899999 = 666.083333 escrows + 4.166666 bonds + 2.65 fees",
         "The token's issuer puts GPU Cloud",
         "so 198.00 becomes its credit, fee 2.00",
         "vault 0.00 = nothing owed",
+        "approve_erc20, for all 0.00 ok 19 checks ok",
+        "papers create_escrow, release_escrow -25.00 ok 41 checks ok",
+        "paid by others 25.00",
+        "Explained -882.499999",
+        "The delta guard: 18 operations did what was signed, nothing else happened.",
+        "Every proof is verified against the chain: 370 checks, none left out.",
         "Every balance is what the scenario says, to the last unit.",
     ):
         assert words in text
@@ -352,14 +577,26 @@ def test_the_script_prints_one_json_document_about_the_users_own_scenario(tmp_pa
     (purchase,) = document["purchases"]
     assert (purchase["state"], [len(own_id) for own_id in purchase["transaction_ids"]]) == ("SETTLED", [66])
     assert [step["action"] for step in document["steps"]] == [
-        "order",
-        "fund",
+        "pay",
         "start",
         "deliver",
         "accept",
         "withdraw_fees",
     ]
     assert all(check["ok"] for check in document["vault_checks"])
+    assert [
+        (one["type"], one["key"], one["verdict"], one["guarded"], one["proved"]) for one in purchase["operations"]
+    ] == [
+        ("create_escrow", "one/1", "ok", True, True),
+        ("release_escrow", "one/2", "ok", True, True),
+    ]
+    assert purchase["proved"] is True
+    (raising,) = document["other_operations"]
+    assert (raising["type"], raising["agent"], raising["purchase_id"]) == ("approve_erc20", "treasury", None)
+    audit = document["audit"]
+    assert (audit["guarded"], audit["proved"], audit["unexplained"]) == (True, True, 0)
+    assert (audit["explained"], audit["wrong"], audit["breaches"], audit["store"]) == (-10_000_000, [], [], None)
+    assert audit["checks"] == sum(one["checks"] for one in (raising, *purchase["operations"])) > 30
 
 
 def test_the_script_shows_letters_that_the_terminal_lacks_as_question_marks(tmp_path: Path) -> None:
@@ -368,6 +605,55 @@ def test_the_script_shows_letters_that_the_terminal_lacks_as_question_marks(tmp_
     done = script(path)
     assert done.returncode == 0, done.stderr
     assert "Pi? starts work" in done.stdout
+
+
+def test_a_ledger_that_is_kept_proves_the_purchases_to_other_processes(tmp_path: Path) -> None:
+    path, ledger, file = tmp_path / "mine.toml", tmp_path / "ledger.db", tmp_path / "proofs.json"
+    path.write_text(SMALL)
+    done = script(path, "--store", ledger)
+    assert done.returncode == 0, done.stderr
+    commands = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("  coordinator proof ")]
+    assert [command[1] for command in commands] == ["list", "export", "verify"]
+    answers = [coordinator(tmp_path, *command) for command in commands]
+    assert [answer.returncode for answer in answers] == [0, 0, 0], answers
+    listed, _, verified = (answer.stdout for answer in answers)
+    assert "ann: create_escrow confirmed" in listed
+    assert "not checked  chain: No node was named" in verified
+    assert "none of them wrong" in verified
+    raw = file.read_bytes()
+    file.write_bytes(raw.replace(b'"amount":"10000000"', b'"amount":"10000001"', 1))
+    assert coordinator(tmp_path, *commands[-1]).returncode == 1
+
+    nowhere = script(path, "--store", tmp_path / "no" / "ledger.db")
+    assert nowhere.returncode == 1
+    assert "The scenario stopped: " in nowhere.stderr
+    assert "Traceback" not in nowhere.stderr
+    again = script(path, "--store", ledger)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "ledger.db is there already" in again.stderr
+
+
+def coordinator(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "coordinator.cli", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_readme_shows_what_the_demo_prints(bundled_events: tuple[Event, ...]) -> None:
+    printed = narrated(bundled_events).splitlines()
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What the demo shows")[2]
+    shown = section.split("```")[1].strip("\n").splitlines()
+    # The clock is that of the run.
+    lines = [re.sub(r"^\d\d:\d\d|\(\d{4}.*\)", "", line) for line in shown]
+    texts = {re.sub(r"^\d\d:\d\d|\(\d{4}.*\)", "", line) for line in printed}
+    assert [line for line in lines if line not in texts] == []
+    assert len(lines) > 20
 
 
 def test_a_wrong_file_is_refused_at_once_with_exit_code_2(tmp_path: Path) -> None:

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.crew.loading import BUNDLED_SCENARIO, load_scenario
-from coordinator.crew.outcome import Expected, Outcome, Rates, expected_balances, missing_for_bonds, outcome_of
+from coordinator.crew.outcome import (
+    Expected,
+    Outcome,
+    Rates,
+    expected_balances,
+    missing_for_bonds,
+    outcome_of,
+    paid_in_by_treasury,
+)
 from coordinator.crew.plan import Action, make_plan
 from coordinator.crew.scenario import Disputed, Purchase
 from tests.coordinator.support import ALL_ENDINGS, DISPUTED, load_text, small
@@ -99,13 +107,19 @@ def test_a_provider_that_cannot_post_its_bond_is_noticed(tmp_path: Path) -> None
     assert missing_for_bonds(load_text(tmp_path, text.replace('"Pia"', '"Pia"\nfunding = "1"')), RATES) is None
 
 
+def test_the_vault_takes_what_purchases_cost_and_the_requesters_bonds_only() -> None:
+    bundled, every = load_scenario(BUNDLED_SCENARIO), load_scenario(ALL_ENDINGS)
+    assert paid_in_by_treasury(bundled, RATES) == 931_083_333 + 4_166_666
+    bonds = {"lost-dispute": 5_000_000, "won-dispute": 1_000_000}
+    assert paid_in_by_treasury(every, RATES) == sum(one.total for one in every.purchases) + sum(bonds.values())
+
+
 def test_steps_of_all_purchases_are_planned_in_order_of_time() -> None:
     plan = make_plan(load_scenario(BUNDLED_SCENARIO))
     assert [step.due_seconds for step in plan] == sorted(step.due_seconds for step in plan)
     hours = [(step.due_seconds / 3_600, step.action) for step in plan if step.purchase.id == "labels"]
     assert hours == [
-        (0, Action.ORDER),
-        (0, Action.FUND),
+        (0, Action.PAY),
         (0, Action.START),
         (6, Action.DELIVER),
         (8, Action.DISPUTE),

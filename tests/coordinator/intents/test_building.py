@@ -94,6 +94,10 @@ def test_terms_that_the_kernel_would_refuse(requester: ACTPClient, provider: ACT
         {"arbiter": requester.address},
     ):
         refused(requester, InvalidInput, "create_escrow", **opening(requester, provider.address, **change))
+    for change in ({"provider": requester.address}, {"amount": 49_999}, {"deadline": now}):
+        good = opening(requester, provider.address)
+        both = [good, {**good, "escrow_numeric_id": 2, **change}]
+        refused(requester, InvalidInput, "create_escrow_batch", orders=both)
     for part in ({"deadline": now + 2 * DAY}, {"deadline": now}):
         fields = opening(requester, provider.address, milestones=[{"amount": PRICE, **part}])
         refused(requester, InvalidInput, "create_milestone_escrow", **fields)
@@ -234,6 +238,34 @@ def test_who_may_rule(
     refused(arbiter, InvalidIntent, "resolve_dispute", "split_mismatch", transaction_id=named, **split)
 
 
+def test_splits_that_are_no_consent(requester: ACTPClient, provider: ACTPClient, stranger: ACTPClient) -> None:
+    tx_id = delivered(requester, provider)
+    until = requester.now() + HOUR
+    fields = {
+        "transaction_id": tx_id,
+        "requester_amount": 1,
+        "provider_amount": PRICE - 1,
+        "valid_until": until,
+        "provider_signature": provider.sign_split(tx_id, 1, PRICE - 1, until).signature,
+    }
+    for client, code, change in (
+        (requester, "split_mismatch", {"requester_amount": 2}),
+        (requester, "consent_missing", {"provider_signature": None}),
+        (stranger, "consent_missing", {}),
+    ):
+        refused(client, InvalidIntent, "settle_by_consent", code, **{**fields, **change})
+    forged = built(requester, "settle_by_consent", **{**fields, "provider_signature": "0x" + "1b" * 65}).call
+    with pytest.raises(RpcError):
+        requester.transport.request(
+            "eth_call", [{"from": requester.address, "to": forged.to, "data": "0x" + forged.data.hex()}, "latest"]
+        )
+    requester.chain.time_travel(HOUR + 2)
+    requester.chain.mine()
+    refused(requester, WrongState, "settle_by_consent", "consent_expired", **fields)
+    requester.kernel.settle(tx_id)
+    refused(requester, WrongState, "settle_by_consent", "wrong_state", **fields)
+
+
 def test_questions_are_not_built(requester: ACTPClient) -> None:
     refused(requester, UnsupportedProtocol, "query_balance")
 
@@ -277,10 +309,12 @@ def test_two_steps_of_one_escrow_are_not_built_at_once(requester: ACTPClient, pr
     tx_id = started(requester, provider)
     step = parse("release_milestone", {"transaction_id": tx_id, "amount": usdc(10)})
     create = parse("create_escrow", opening(requester, provider.address))
-    first, second, third, fourth = build_all([step, step, create, create], World(requester))
+    both = [opening(requester, provider.address, escrow_numeric_id=number) for number in (2, 1)]
+    batch = parse("create_escrow_batch", {"orders": both})
+    first, second, third, fourth, fifth = build_all([step, step, create, create, batch], World(requester))
     assert isinstance(first, Built)
     assert isinstance(third, Built)
-    for busy in (second, fourth):
+    for busy in (second, fourth, fifth):
         assert isinstance(busy, WrongState)
         assert (busy.code, busy.retryable) == ("escrow_busy", True)
 

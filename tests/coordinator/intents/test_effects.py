@@ -11,6 +11,7 @@ from actp.networks import Endpoint
 from actp.orders import Milestone
 from actp.types import State
 from actp.units import keccak, usdc
+from coordinator.intents import World, parse
 from coordinator.types import ETH, AllowanceChange, Movement
 from tests.client.support import BOND, DAY, FEE, HOUR, PRICE, act, state, terms
 from tests.coordinator.intents.support import built, carry_out, deliver
@@ -142,6 +143,39 @@ def test_an_escrow_with_a_schedule(requester: ACTPClient, provider: ACTPClient) 
 def test_an_unlimited_allowance_is_not_expected_to_shrink(requester: ACTPClient, provider: ACTPClient) -> None:
     requester.token.approve(requester.escrow.address, 2**256 - 1)
     assert built(requester, "create_escrow", **opening(requester, provider)).effects.allowances == ()
+
+
+def orders(requester: ACTPClient, providers: list[ACTPClient], **more: Any) -> list[dict[str, Any]]:
+    return [
+        opening(requester, provider, number, amount=PRICE + number, **more) for number, provider in enumerate(providers)
+    ]
+
+
+def test_a_batch_is_funded_with_one_transfer_of_the_total(
+    requester: ACTPClient, provider: ACTPClient, stranger: ACTPClient
+) -> None:
+    carry_out(requester, "approve_erc20", amount=PLENTY)
+    wanted = orders(requester, [provider, provider, stranger], terms="a look")
+    what = carry_out(requester, "create_escrow_batch", orders=wanted)
+    total = 3 * PRICE + 3
+    assert [each.amount for each in what.effects.movements] == [total]
+    assert (what.subject.amount, what.subject.counterparty, what.subject.transaction_id) == (total, None, None)
+    assert what.subject.locks
+    assert list(what.texts.values()) == ["a look"]
+    # Each is the escrow that its number would have made alone.
+    ids = World(requester).ids_of(parse("create_escrow_batch", {"orders": wanted}))
+    records = [requester.kernel.get_transaction(each) for each in ids]
+    assert [(one.provider, one.amount) for one in records] == [(one["provider"], one["amount"]) for one in wanted]
+
+
+def test_a_batch_for_one_provider_names_it(requester: ACTPClient, provider: ACTPClient) -> None:
+    what = built(requester, "create_escrow_batch", orders=orders(requester, [provider, provider]))
+    assert what.subject.counterparty == provider.address
+    alone = built(requester, "create_escrow_batch", orders=orders(requester, [provider]))
+    assert (
+        alone.subject.transaction_id
+        == built(requester, "create_escrow", **opening(requester, provider, 0)).subject.transaction_id
+    )
 
 
 # -------------------------------------------------------------------- working
@@ -294,6 +328,46 @@ def test_a_bond_that_somebody_posted_is_not_taken_again(
     stranger.kernel.post_bond(tx_id, requester.address)
     what = carry_out(requester, "dispute_escrow", transaction_id=tx_id, evidence="0x00ff")
     assert (what.subject.amount, what.effects.movements, what.effects.allowances) == (0, (), ())
+
+
+@pytest.mark.parametrize("sender", ["requester", "provider", "stranger"])
+@pytest.mark.parametrize(
+    "when", ["opened", "delivered", "disputed", "disputed by the requester", "bond posted for the other"]
+)
+def test_a_split_that_both_have_signed(
+    sender: str, when: str, requester: ACTPClient, provider: ACTPClient, stranger: ACTPClient
+) -> None:
+    tx_id = opened(requester, provider) if when == "opened" else delivered(requester, provider)
+    if when == "disputed":
+        stranger.kernel.post_bond(tx_id, provider.address)
+        provider.kernel.dispute(tx_id)
+    elif when == "disputed by the requester":
+        stranger.kernel.post_bond(tx_id, requester.address)
+        requester.kernel.dispute(tx_id)
+    elif when == "bond posted for the other":
+        stranger.kernel.post_bond(tx_id, provider.address)
+    split = (usdc("33.333333"), PRICE - usdc("33.333333"))
+    until = requester.now() + HOUR
+    signed = {
+        f"{name}_signature": client.sign_split(tx_id, *split, until).signature
+        for name, client in (("requester", requester), ("provider", provider))
+        if name != sender
+    }
+    wallet = {"requester": requester, "provider": provider, "stranger": stranger}[sender]
+    what = carry_out(
+        wallet,
+        "settle_by_consent",
+        transaction_id=tx_id,
+        requester_amount=split[0],
+        provider_amount=split[1],
+        valid_until=until,
+        **signed,
+    )
+    paid = {each.target: each.amount for each in what.effects.movements}
+    bond = {stranger.address: BOND} if when.startswith("disputed") else {}
+    assert paid == {requester.address: split[0], provider.address: split[1] - split[1] // 100, **bond}
+    assert what.subject.amount == 0
+    assert state(requester, tx_id) is State.SETTLED
 
 
 RULINGS: list[dict[str, Any]] = [

@@ -14,7 +14,9 @@ from coordinator.types import IntentType
 WHO = "0x" + "33" * 20
 CHECKED = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 ID = "0x" + "ab" * 32
+SIGNATURE = "0x" + "1b" * 65
 CREATE = {"escrow_numeric_id": 900_001, "provider": WHO, "amount": 10_000_000, "deadline": 4_102_444_800}
+SPLIT = {"transaction_id": ID, "requester_amount": 1, "provider_amount": 1, "valid_until": 4_102_444_800}
 PARTS = [{"amount": "4000000", "deadline": 4_102_444_700, "condition": "a draft"}, {"amount": 6_000_000}]
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -22,6 +24,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "transfer_erc20": {"to": WHO, "amount": 2**63 - 1, "token": CHECKED, "service": "hosting", "quoted_amount": 5},
     "approve_erc20": {"amount": 0},
     "create_escrow": {**CREATE, "arbiter": CHECKED, "terms": "a report", "quoted_at": 1_800_000_000},
+    "create_escrow_batch": {"orders": [{**CREATE, "terms": "a report"}, {**CREATE, "escrow_numeric_id": "900002"}]},
     "create_milestone_escrow": {**CREATE, "milestones": PARTS},
     "accept_escrow": {"transaction_id": ID},
     "deliver_escrow": {"transaction_id": ID, "dispute_window": 86_400},
@@ -34,6 +37,13 @@ GOOD: dict[str, dict[str, Any]] = {
         "requester_amount": 0,
         "provider_amount": "7",
         "provider_at_fault": False,
+    },
+    "settle_by_consent": {
+        "transaction_id": ID,
+        "requester_amount": 0,
+        "provider_amount": "7",
+        "valid_until": 4_102_444_800,
+        "provider_signature": SIGNATURE,
     },
     "release_milestone": {"transaction_id": ID, "index": 0},
     "query_balance": {"tokens": [CHECKED]},
@@ -145,6 +155,19 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("create_milestone_escrow", {**CREATE, "milestones": [{"amount": True}]}, "amount"),
     ("create_milestone_escrow", {**CREATE, "milestones": [{"amount": 10_000_000, "paid": 1}]}, "paid"),
     ("create_milestone_escrow", {**CREATE, "milestones": [7]}, "milestones"),
+    ("create_escrow_batch", {"orders": []}, "orders"),
+    ("create_escrow_batch", {"orders": [CREATE] * 2}, "same escrow_numeric_id"),
+    ("create_escrow_batch", {"orders": [{**CREATE, "escrow_numeric_id": n} for n in range(101)]}, "orders"),
+    ("create_escrow_batch", {"orders": [{**CREATE, "arbiter": WHO}]}, "arbiter"),
+    (
+        "create_escrow_batch",
+        {"orders": [{**CREATE, "escrow_numeric_id": n, "amount": 2**62} for n in range(2)]},
+        "worth more",
+    ),
+    ("settle_by_consent", {**SPLIT, "provider_signature": "0x" + "1b" * 64}, "signature"),
+    ("settle_by_consent", {**SPLIT, "requester_signature": "1b" * 65}, "signature"),
+    ("settle_by_consent", {**SPLIT, "requester_amount": -1}, "requester_amount"),
+    ("settle_by_consent", {**SPLIT, "valid_until": True}, "valid_until"),
     ("accept_escrow", {}, "transaction_id"),
     ("accept_escrow", {"transaction_id": "0xab"}, "transaction_id"),
     ("accept_escrow", {"transaction_id": b"a" * 32}, "transaction_id"),

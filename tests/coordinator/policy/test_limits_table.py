@@ -26,6 +26,8 @@ from tests.coordinator.policy.support import (
 DENY, ASK = Ruling.DENY, Ruling.REQUIRE_APPROVAL
 DISPUTE = replace(about(amount=30), type=IntentType.DISPUTE_ESCROW)
 REFUND = replace(about(amount=0, locks=False), type=IntentType.REFUND_ESCROW)
+SPLIT = replace(about(amount=0, locks=False), type=IntentType.SETTLE_BY_CONSENT)
+BATCH = replace(ESCROW, type=IntentType.CREATE_ESCROW_BATCH)
 TRANSFER = replace(about(locks=False), type=IntentType.TRANSFER_ERC20)
 ETHER = replace(about(asset="ETH", locks=False), type=IntentType.TRANSFER_ETH, call=Call(PROVIDER, value=1_000))
 
@@ -134,6 +136,9 @@ PERMISSIONS: Mapping[str, tuple[Facts, dict[str, Any], Ruling]] = {
     "nobody may be paid": (ESCROW, {"allowed_providers": []}, DENY),
     "transfer to a stranger": (about(TRANSFER, counterparty=STRANGER), {"allowed_providers": [PROVIDER]}, DENY),
     "dispute with a provider of before": (DISPUTE, {"allowed_providers": [STRANGER]}, Ruling.ALLOW),
+    "split with a provider of before": (SPLIT, {"allowed_providers": [STRANGER]}, Ruling.ALLOW),
+    "batch for one provider": (BATCH, {"allowed_providers": [PROVIDER]}, Ruling.ALLOW),
+    "batch for several": (about(BATCH, counterparty=None), {"allowed_providers": [PROVIDER]}, DENY),
     "allowance to the vault": (granting(VAULT), {}, Ruling.ALLOW),
     "allowance to a stranger": (granting(STRANGER), {}, DENY),
     "allowance to a named spender": (granting(STRANGER), {"allowed_spenders": [STRANGER]}, Ruling.ALLOW),

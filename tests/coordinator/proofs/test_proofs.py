@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
+from sqlalchemy.engine import make_url
 
 from actp.chain import AnvilProcess, DevAccount, EmbeddedChain
 from actp.errors import ConfigError
 from coordinator.canonical import canonical, sha256
 from coordinator.proofs import ProofKey, finalized, reopened, verifying
 from coordinator.proofs.documents import read_document, write_document
+from coordinator.proofs.keys import KEY_FILE_VARIABLE
 from coordinator.proofs.verifying import Report, Result, verify
 from coordinator.types import BlockRef
 from tests.coordinator.proofs.support import KEY, chain_of, denied, paid, proved, with_part
@@ -54,7 +56,7 @@ def test_without_a_node_and_a_signer_the_report_says_what_it_could_not_see(file:
 def test_any_changed_byte_is_found(file: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifying, "changed_byte", lambda text, wanted: None)  # finding where takes a second each
     chance = random.Random(5)
-    for position in range(0, len(file) - 1, 3):
+    for position in range(0, len(file) - 1, 11):
         other = chance.choice([code for code in range(0x20, 0x7F) if code != file[position]])
         broken = file[:position] + bytes([other]) + file[position + 1 :]
         assert not verify(broken, signer=KEY.address).ok, (position, file[position - 20 : position + 20])
@@ -231,3 +233,19 @@ def test_a_key_file_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
         ProofKey.from_file(path)
     with pytest.raises(ConfigError, match="cannot be made"):
         ProofKey.from_file(tmp_path / "absent" / "proof.key")
+
+
+def test_the_key_of_a_store_outlives_the_process(tmp_path: Path) -> None:
+    file = make_url(f"sqlite:///{tmp_path / 'store.db'}")
+    first = ProofKey.for_store(file, {})
+    assert ProofKey.for_store(file, {}).address == first.address
+    assert (tmp_path / "store.db.proof-key").is_file()
+    named = {KEY_FILE_VARIABLE: str(tmp_path / "mine")}
+    assert ProofKey.for_store(file, named).address == ProofKey.from_file(tmp_path / "mine").address != first.address
+
+
+def test_the_key_of_a_server_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    ProofKey.for_store(make_url("sqlite://"), {})
+    assert not caplog.records
+    ProofKey.for_store(make_url("postgresql://user@host/name"), {})
+    assert KEY_FILE_VARIABLE in caplog.text
