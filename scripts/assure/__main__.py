@@ -1,7 +1,7 @@
 """python -m scripts.assure [NAME ...]: check the contracts with tools that need more than Python.
 
-Without names all steps run but `mutants`, which takes hours. A step whose tool is not installed is reported, and is a
-failure with --strict.
+Without names all steps run but `mutants`, which takes too long. A step whose tool is not installed is reported, and
+with --strict that is a failure.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ EXPLAINED = ASSURANCE / "slither_findings.json"
 
 
 def run() -> str:
-    workspace = Workspace.make("assure-slither", tests=False)
+    workspace = Workspace.make("assure-slither", tests=())
     workspace.fresh("out")
     workspace.fresh("cache")
     workspace.build("--build-info")

@@ -1,9 +1,12 @@
 """slither-mutate's mutants: tests must notice when a statement reverts (RR) or is left out (CR).
 
-Each mutant is compiled for itself, without optimization, and only as far as it concerns: kernel, extension or vault.
-The built unit tests then run on the artifacts (see tests/assurance/base/Scene.sol), and the invariants on what is left.
-Results are kept in build/assure/mutants, so that a run that was stopped goes on where it was. `ACTP_MUTANTS` names the
-files to do (part of their path), all of them if it is not set.
+mutant_builds.py compiles them. The built unit tests then run on the artifacts (see tests/assurance/base/Scene.sol), and
+the invariants on what is left.
+
+Outcomes are kept in build/assure/mutants, so that a run that was stopped goes on where it was. They are void when the
+contracts change or a line is gone from the Solidity tests. When lines were only added, what was caught stays so, and
+survivors are tried again. `ACTP_MUTANTS` names the files to do (part of their path), all of them if it is not set;
+`ACTP_WORKERS` tests run at once.
 """
 
 from __future__ import annotations
@@ -12,50 +15,23 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import subprocess
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from scripts.assure.workspace import ASSURANCE, ROOT, Failed, Workspace, compiler, forge, python_tool
+from scripts.assure.mutant_builds import Build, Builder, Mutant
+from scripts.assure.plain_code import UNITS, PlainCode, Trials
+from scripts.assure.workspace import ASSURANCE, ROOT, Failed, Workspace, python_tool
 
 COMMITTED = ASSURANCE / "mutants.json"
 KINDS = ("RR", "CR")
 CR_CAUGHT_AT_LEAST = 0.95
 WORKERS = int(os.environ.get("ACTP_WORKERS", "2"))
-KERNEL, EXTENSION, VAULT = "ACTPKernel", "KernelExtension", "EscrowVault"
-ONLY_KERNEL = {"contracts/ACTPKernel.sol", "contracts/kernel/Cancellations.sol"}
-RARE = ("Disputes", "Funding", "Governance", "Milestones", "Signatures")
-ONLY_EXTENSION = {"contracts/KernelExtension.sol", *(f"contracts/kernel/{name}.sol" for name in RARE)}
-NO_EXTENSION = """\
-// SPDX-License-Identifier: Apache-2.0
-pragma solidity 0.8.30;
-import {IKernelTypes} from "./interfaces/IKernelTypes.sol";
-contract KernelExtension { constructor(address, IKernelTypes.Economics memory) {} }
-"""
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """`start` and `end` are offsets in bytes; `new` takes the place of what is between them."""
-
-    file: str
-    kind: str
-    start: int
-    end: int
-    line: int
-    new: str
-
-    def units(self) -> list[str]:
-        if self.file == "contracts/EscrowVault.sol":
-            return [VAULT]
-        if self.file in ONLY_KERNEL:
-            return [KERNEL]
-        return [EXTENSION] if self.file in ONLY_EXTENSION else [EXTENSION, KERNEL]
+SHORT = {"FOUNDRY_INVARIANT_RUNS": "8", "FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT": "0"}
+INVALID, CAUGHT, SURVIVED = "invalid", "caught", "survived"
 
 
 def run() -> str:
@@ -63,113 +39,111 @@ def run() -> str:
     campaign.prepare()
     wanted = os.environ.get("ACTP_MUTANTS", "")
     chosen = [mutant for mutant in campaign.list() if re.search(wanted, mutant.file)]
-    with ThreadPoolExecutor(WORKERS) as pool:
-        outcomes = list(pool.map(campaign.outcome, chosen))
-    return report(list(zip(chosen, outcomes, strict=True)), complete=not wanted)
+    campaign.work(chosen)
+    return report([(mutant, campaign.outcomes[mutant]) for mutant in chosen], complete=not wanted)
 
 
 class Campaign:
-    """Compiles and tests mutants in the working copy of the invariants, whose tests are built once."""
+    """Tests mutants in the working copy of the invariants, whose tests are built once."""
 
     def __init__(self) -> None:
-        self.workspace = Workspace.make("assure")
-        self.folder = self.workspace.folder / "mutants"
+        self.trials = Trials()
+        self.folder = self.trials.folder / "mutants"
         self.log = self.folder / "outcomes.jsonl"
-        self.known: dict[str, str] = {}
-        self.lock = threading.Lock()
-        self.state = ""
+        self.code = PlainCode(self.trials.folder)
+        self.builder = Builder(self.code)
+        self.outcomes: dict[Mutant, str] = {}
+        self.tests = ""
 
     def prepare(self) -> None:
-        """Build the tests, compile what is not mutated, and see that the tests pass on it."""
-        self.workspace.build("--ast", "--extra-output", "storageLayout", "metadata")
+        """Compile what is not mutated, see that the tests pass on it, and read earlier outcomes."""
         base = self.folder / "base"
         base.mkdir(parents=True, exist_ok=True)
-        for unit in (KERNEL, EXTENSION, VAULT):
-            artifact = self._compile(unit, "", b"")
+        for unit in UNITS:
+            artifact = self.code.compile(unit, {})
             if artifact is None:
                 raise Failed(f"{unit} does not compile")
             (base / f"{unit}.json").write_text(json.dumps(artifact), encoding="utf-8")
-        if not self._passes(base, "unit"):
-            raise Failed("the unit tests fail without any mutant")
-        sources = [*(self.workspace.folder / "contracts").rglob("*.sol"), *(ASSURANCE.rglob("*.sol"))]
-        self.state = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:16]
-        if self.log.is_file():
-            lines = map(json.loads, self.log.read_text(encoding="utf-8").splitlines())
-            self.known = {line["key"]: line["outcome"] for line in lines}
+        if not self._passes(base, "unit") or not self._passes(base, "invariants"):
+            raise Failed("the tests fail without any mutant")
+        self._remember()
 
     def list(self) -> list[Mutant]:
-        project = Workspace.make("assure-slither", tests=False)
-        project.fresh("out")
-        project.fresh("cache")
-        project.build("--build-info")
-        output = project.fresh("mutants.json")
-        script = ROOT / "scripts" / "assure" / "list_mutants.py"
-        done = project.run([python_tool("python"), script, output.name], show=False)
+        """What slither-mutate would make of the contracts; they are asked for once."""
+        output = self.folder / "mutants.json"
         if not output.is_file():
-            raise Failed(f"slither lists no mutants\n{done.stderr}")
+            project = Workspace.make("assure-slither", tests=())
+            project.fresh("out")
+            project.fresh("cache")
+            project.build("--build-info")
+            script = ROOT / "scripts" / "assure" / "list_mutants.py"
+            done = project.run([python_tool("python"), script, output], show=False)
+            if not output.is_file():
+                raise Failed(f"slither lists no mutants\n{done.stderr}")
         return [Mutant(**entry) for entry in json.loads(output.read_text(encoding="utf-8"))]
 
-    def outcome(self, mutant: Mutant) -> str:
-        """`invalid` if it does not compile, `caught`, or `survived`."""
-        key = hashlib.sha256(f"{self.state}{asdict(mutant)}".encode()).hexdigest()
-        if key in self.known:
-            return self.known[key]
-        outcome = self._try(mutant)
-        with self.lock, self.log.open("a", encoding="utf-8") as log:
-            log.write(json.dumps({"key": key, "outcome": outcome, **asdict(mutant)}) + "\n")
-            first = mutant.new.splitlines()[0][:70]
-            print(f"{outcome:<9}{mutant.kind} {mutant.file}:{mutant.line} {first}", flush=True)
-        return outcome
+    def work(self, mutants: Iterable[Mutant]) -> None:
+        """Find the outcome of each: `invalid` if it does not compile, `caught`, or `survived`."""
+        todo = [mutant for mutant in mutants if mutant not in self.outcomes]
+        unparsable = self.builder.unparsable(todo)
+        for mutant in todo:
+            if mutant in unparsable:
+                self._note(mutant, INVALID)
+        for build, invalid in self.builder.builds([mutant for mutant in todo if mutant not in unparsable]):
+            for mutant in invalid:
+                self._note(mutant, INVALID)
+            if build.switched and not self._passes(self._put(build, 0), "unit"):
+                raise Failed(
+                    f"the tests fail without any mutant in a build for {build.mutants[min(build.mutants)].file}"
+                )
+            with ThreadPoolExecutor(WORKERS) as pool:
+                verdicts = pool.map(lambda number, build=build: self._verdict(build, number), build.mutants)
+                for mutant, verdict in zip(build.mutants.values(), verdicts, strict=True):
+                    self._note(mutant, verdict)
 
-    def _try(self, mutant: Mutant) -> str:
-        content = (self.workspace.folder / mutant.file).read_bytes()
-        changed = content[: mutant.start] + mutant.new.encode() + content[mutant.end :]
+    def _verdict(self, build: Build, number: int) -> str:
+        folder = self._put(build, number)
+        return SURVIVED if self._passes(folder, "unit") and self._passes(folder, "invariants") else CAUGHT
+
+    def _put(self, build: Build, number: int) -> Path:
+        """A folder of this thread with the artifacts of a mutant."""
         folder = self.folder / f"worker-{threading.get_ident()}"
-        shutil.copytree(self.folder / "base", folder, dirs_exist_ok=True)
-        for unit in mutant.units():
-            artifact = self._compile(unit, mutant.file, changed)
-            if artifact is None:
-                return "invalid"
-            (folder / f"{unit}.json").write_text(json.dumps(artifact), encoding="utf-8")
-        caught = not self._passes(folder, "unit") or not self._passes(folder, "invariants")
-        return "caught" if caught else "survived"
+        folder.mkdir(exist_ok=True)
+        for unit in UNITS:
+            (folder / f"{unit}.json").write_bytes((self.folder / "base" / f"{unit}.json").read_bytes())
+        for unit, artifact in build.numbered(number):
+            (folder / f"{unit}.json").write_text(artifact, encoding="utf-8")
+        return folder
 
     def _passes(self, code: Path, tests: str) -> bool:
-        environment = {"ACTP_MUTANT": str(code.relative_to(self.workspace.folder)), "FOUNDRY_INVARIANT_RUNS": "8"}
-        command: list[str | Path] = [forge(), "test", "--match-path", f"tests/assurance/{tests}/*"]
-        return self.workspace.run(command, environment, show=False).returncode == 0
+        short = {**SHORT, "FOUNDRY_INVARIANT_FAILURE_PERSIST_DIR": str(code / "failures")}
+        return self.trials.run(tests, code, extra=short).returncode == 0
 
-    def _compile(self, unit: str, file: str, changed: bytes) -> dict[str, Any] | None:
-        target = f"contracts/{unit}.sol"
-        sources = {target: (self.workspace.folder / target).read_bytes()}
-        if unit == KERNEL:
-            sources["contracts/KernelExtension.sol"] = NO_EXTENSION.encode()
-        if file:
-            sources[file] = changed
-        request = {
-            "language": "Solidity",
-            "sources": {name: {"content": content.decode()} for name, content in sources.items()},
-            "settings": {
-                # Only the vault compiles without the intermediate representation, which takes longer.
-                "viaIR": unit != VAULT,
-                "optimizer": {"enabled": unit == VAULT},
-                "evmVersion": "cancun",
-                "outputSelection": {target: {unit: ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]}},
-            },
-        }
-        command = [str(compiler()), "--standard-json", "--base-path", ".", "--include-path", "node_modules"]
-        done = subprocess.run(
-            command, cwd=self.workspace.folder, input=json.dumps(request), capture_output=True, text=True, check=True
-        )
-        answer = json.loads(done.stdout)
-        if any(problem["severity"] == "error" for problem in answer.get("errors", [])):
-            return None
-        made = answer["contracts"][target][unit]
-        return {
-            "abi": made["abi"],
-            "bytecode": {"object": "0x" + made["evm"]["bytecode"]["object"], "linkReferences": {}},
-            "deployedBytecode": {"object": "0x" + made["evm"]["deployedBytecode"]["object"], "linkReferences": {}},
-        }
+    def _note(self, mutant: Mutant, outcome: str) -> None:
+        self.outcomes[mutant] = outcome
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(json.dumps({"outcome": outcome, "tests": self.tests, **asdict(mutant)}) + "\n")
+        if outcome != INVALID:
+            print(f"{outcome:<9}{mutant.kind} {mutant.file}:{mutant.line} {_code(mutant)[:70]}", flush=True)
+
+    def _remember(self) -> None:
+        """Read the outcomes that are still good."""
+        contracts = sorted((self.trials.folder / "contracts").rglob("*.sol"))
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in contracts)).hexdigest()
+        sources = sorted(ASSURANCE.rglob("*.sol"))
+        lines = Counter(line for path in sources for line in path.read_text(encoding="utf-8").splitlines())
+        self.tests = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+        basis = self.folder / "basis.json"
+        known = json.loads(basis.read_text(encoding="utf-8")) if basis.is_file() else {"contracts": "", "lines": {}}
+        if known["contracts"] != digest:
+            (self.folder / "mutants.json").unlink(missing_ok=True)
+        if known["contracts"] != digest or Counter(known["lines"]) - lines:
+            self.log.unlink(missing_ok=True)
+        basis.write_text(json.dumps({"contracts": digest, "lines": lines}), encoding="utf-8")
+        for entry in map(json.loads, self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []):
+            outcome, tests = entry.pop("outcome"), entry.pop("tests")
+            if outcome != SURVIVED or tests == self.tests:
+                self.outcomes[Mutant(**entry)] = outcome
 
 
 def report(outcomes: list[tuple[Mutant, str]], *, complete: bool) -> str:
@@ -180,14 +154,19 @@ def report(outcomes: list[tuple[Mutant, str]], *, complete: bool) -> str:
     for file in sorted({mutant.file for mutant, _ in outcomes}):
         cells = [_share(counts, file, kind) for kind in KINDS]
         print(f"  {file:<38} RR {cells[0]:>12}   CR {cells[1]:>12}")
-    reasons = {
-        (entry["file"], entry["kind"], entry["code"]): entry["why"]
-        for entry in json.loads(COMMITTED.read_text(encoding="utf-8"))["survivors"]
-    }
-    survivors = [mutant for mutant, outcome in outcomes if outcome == "survived"]
-    open_ = [mutant for mutant in survivors if (mutant.file, mutant.kind, _code(mutant)) not in reasons]
-    problems = [f"survived without a reason: {m.kind} {m.file}:{m.line} {_code(m)}" for m in open_]
-    caught = {kind: sum(count for key, count in counts.items() if key[1:] == (kind, "caught")) for kind in KINDS}
+    entries = json.loads(COMMITTED.read_text(encoding="utf-8"))["survivors"]
+    explained = Counter((entry["file"], entry["kind"], entry["code"]) for entry in entries)
+    survivors = [mutant for mutant, outcome in outcomes if outcome == SURVIVED]
+    problems = []
+    for mutant in survivors:
+        key = (mutant.file, mutant.kind, _code(mutant))
+        if explained[key] > 0:
+            explained[key] -= 1
+        else:
+            problems.append(f"survived without a reason: {mutant.kind} {mutant.file}:{mutant.line} {key[2]}")
+    if complete:
+        problems += [f"a reason for what did not survive: {kind} {file} {code}" for file, kind, code in +explained]
+    caught = {kind: sum(count for key, count in counts.items() if key[1:] == (kind, CAUGHT)) for kind in KINDS}
     total = {kind: caught[kind] + sum(mutant.kind == kind for mutant in survivors) for kind in KINDS}
     if caught["RR"] < total["RR"]:
         problems.append(f"only {caught['RR']} of {total['RR']} revert mutants were caught; all must be")
@@ -206,5 +185,5 @@ def _code(mutant: Mutant) -> str:
 
 
 def _share(counts: Counter[tuple[str, str, str]], file: str, kind: str) -> str:
-    caught, survived = counts[file, kind, "caught"], counts[file, kind, "survived"]
+    caught, survived = counts[file, kind, CAUGHT], counts[file, kind, SURVIVED]
     return f"{caught} of {caught + survived}"

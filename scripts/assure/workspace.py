@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +55,12 @@ class Workspace:
     folder: Path
 
     @classmethod
-    def make(cls, name: str, *, tests: bool = True) -> Workspace:
+    def make(cls, name: str, *, tests: Sequence[str] = ("base", "invariants", "symbolic", "unit")) -> Workspace:
         folder = BUILD / name
         folder.mkdir(parents=True, exist_ok=True)
         _mirror(ROOT / "contracts", folder / "contracts")
-        if tests:
-            _mirror(ASSURANCE, folder / "tests" / "assurance")
+        for part in tests:
+            _mirror(ASSURANCE / part, folder / "tests" / "assurance" / part)
         shutil.copy2(ASSURANCE / "foundry.toml", folder / "foundry.toml")
         modules = folder / "node_modules"
         if not modules.is_symlink():

@@ -18,6 +18,7 @@ abstract contract Scene is IKernelTypes {
     address internal admin = address(0xAD);
     address internal pauser = address(0xBA);
     address internal feeRecipient = address(0xFEE);
+    address internal agentRegistry = address(0xA6E);
     TestUSDC internal token;
     IACTPKernel internal kernel;
     IEscrowVault internal vault;
@@ -29,12 +30,21 @@ abstract contract Scene is IKernelTypes {
     function _deploy(Economics memory economics) internal {
         vm.warp(START);
         token = TestUSDC(_create(vm.getCode("TestUSDC.sol:TestUSDC")));
-        bytes memory arguments = abi.encode(admin, pauser, feeRecipient, address(0), token, economics);
-        kernel = IACTPKernel(_create(abi.encodePacked(_codeOf("ACTPKernel"), arguments)));
-        _useExtension();
-        vault = IEscrowVault(_create(abi.encodePacked(_codeOf("EscrowVault"), abi.encode(token, kernel))));
+        _deployKernel(address(token), economics);
+        vault = _newVault(address(token));
         vm.prank(admin);
         kernel.approveEscrowVault(address(vault), true);
+    }
+
+    function _deployKernel(address money, Economics memory economics) internal {
+        bytes memory arguments = abi.encode(admin, pauser, feeRecipient, agentRegistry, money, economics);
+        kernel = IACTPKernel(_create(abi.encodePacked(_codeOf("ACTPKernel"), arguments)));
+        _useExtension();
+    }
+
+    /// @dev A vault of today's kernel, which does not know it yet.
+    function _newVault(address money) internal returns (IEscrowVault) {
+        return IEscrowVault(_create(abi.encodePacked(_codeOf("EscrowVault"), abi.encode(money, kernel))));
     }
 
     function _fund(address account) internal {
@@ -53,7 +63,8 @@ abstract contract Scene is IKernelTypes {
     function _useExtension() internal {
         if (bytes(_mutant()).length == 0) return;
         Economics memory economics = Economics(100, 500, 500, kernel.MIN_FEE(), kernel.MIN_DISPUTE_BOND());
-        address made = _create(abi.encodePacked(_codeOf("KernelExtension"), abi.encode(token, economics)));
+        address made = _create(abi.encodePacked(_codeOf("KernelExtension"), abi.encode(kernel.USDC(), economics)));
+        require(kernel.extension().code.length != 0, "the kernel made no extension");
         vm.etch(kernel.extension(), made.code);
     }
 

@@ -81,6 +81,26 @@ contract DisputingTest is Stage {
         require(kernel.credits(requester) == AMOUNT, "refund of the frozen requester");
     }
 
+    function test_a_bond_posted_later_changes_nothing_else() public {
+        Clauses memory clauses = _usualClauses();
+        clauses.arbiter = ARBITER;
+        bytes32 id =
+            abi.decode(_ok(requester, abi.encodeCall(kernel.createFundedWith, (_order(1), clauses))), (bytes32));
+        _step(provider, id, State.IN_PROGRESS);
+        _ok(requester, abi.encodeCall(kernel.releaseMilestone, (id, AMOUNT / 2)));
+        _step(provider, id, State.DELIVERED);
+        token.blacklist(provider);
+        _ok(provider, _to(id, State.DISPUTED, ""));
+        _ok(STRANGER, abi.encodeCall(kernel.postBond, (id, provider)));
+        token.unBlacklist(provider);
+        require(kernel.getTransaction(id).disputeInitiator == provider, "initiator");
+        require(vault.remaining(id) == AMOUNT / 2, "what was released");
+        _no(admin, _to(id, State.SETTLED, ""), abi.encodeWithSelector(NotResolver.selector, admin));
+        _ok(ARBITER, _to(id, State.SETTLED, abi.encode(AMOUNT / 2, 0, 1)));
+        _sent(requester, AMOUNT / 2 + BOND);
+        _empty();
+    }
+
     function test_bonds_ahead_of_a_dispute() public {
         bytes32 id = _funded(1);
         bytes memory post = abi.encodeCall(kernel.postBond, (id, provider));
@@ -101,6 +121,11 @@ contract DisputingTest is Stage {
         _saw(BondPaid.selector, other, STRANGER, abi.encode(BOND));
         _saw(CreditAccrued.selector, other, STRANGER, abi.encode(BOND));
         require(kernel.credits(STRANGER) == BOND, "credit");
+        other = _delivered(3);
+        _ok(STRANGER, abi.encodeCall(kernel.postBond, (other, provider)));
+        _step(requester, other, State.SETTLED);
+        _saw(BondPaid.selector, other, STRANGER, abi.encode(BOND));
+        require(kernel.credits(STRANGER) == 2 * BOND, "credit of the provider's");
     }
 
     function test_only_a_resolver_rules() public {
@@ -267,6 +292,28 @@ contract DisputingTest is Stage {
         _sent(requester, AMOUNT / 8 + BOND);
         _sent(provider, AMOUNT * 3 / 8 - AMOUNT * 3 / 800);
         _empty();
+    }
+
+    function test_a_bond_for_the_other_party_goes_back_when_nobody_is_at_fault() public {
+        bytes32 id = _delivered(1);
+        _ok(STRANGER, abi.encodeCall(kernel.postBond, (id, provider)));
+        _ok(requester, _to(id, State.DISPUTED, ""));
+        _ok(STRANGER, _consent(id, 0, AMOUNT, START, REQUESTER_KEY, PROVIDER_KEY));
+        _saw(BondPaid.selector, id, STRANGER, abi.encode(BOND));
+        require(kernel.credits(STRANGER) == BOND, "spare");
+    }
+
+    function test_the_extension_called_by_itself_rules_on_nothing() public {
+        address extension = kernel.extension();
+        Clauses memory clauses = _usualClauses();
+        clauses.arbiter = ARBITER;
+        vm.prank(requester);
+        (bool done, bytes memory answer) = extension.call(abi.encodeCall(kernel.createSalted, (_order(1), clauses)));
+        require(done, "created");
+        vm.prank(ARBITER);
+        (done, answer) = extension.call(_to(abi.decode(answer, (bytes32)), State.SETTLED, ""));
+        bytes memory refusal = abi.encodeWithSelector(WrongState.selector, State.INITIATED, State.DISPUTED);
+        require(!done && keccak256(answer) == keccak256(refusal), "ruled");
     }
 
     function test_consent_ends_any_funded_state() public {

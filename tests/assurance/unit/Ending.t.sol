@@ -168,6 +168,19 @@ contract EndingTest is Stage {
         require(kernel.accruedFees() == 4 * FEE, "fees");
     }
 
+    function test_without_rates_nobody_takes_a_fee() public {
+        _deploy(Economics(0, 0, 0, 0, 0));
+        _fund(requester);
+        bytes32[] memory ids = new bytes32[](1);
+        ids[0] = _delivered(1);
+        _ok(requester, abi.encodeCall(kernel.settleBatch, (ids)));
+        _sent(provider, AMOUNT);
+        require(logs.length == 4, "moved, released, transferred, told by the vault: and no fee");
+        _step(requester, _delivered(2), State.SETTLED);
+        _sent(provider, AMOUNT);
+        require(kernel.accruedFees() == 0 && logs.length == 5, "no fee");
+    }
+
     function test_a_refused_push_becomes_a_credit_of_the_payee() public {
         bytes32 id = _delivered(1);
         token.blacklist(provider);
@@ -384,6 +397,34 @@ contract EndingTest is Stage {
             abi.encodeCall(kernel.refundMilestone, (done, 0)),
             abi.encodeWithSelector(WrongState.selector, State.DELIVERED, State.IN_PROGRESS)
         );
+    }
+
+    function test_a_part_that_went_back_is_not_paid_as_well() public {
+        Clauses memory clauses = _usualClauses();
+        clauses.milestones = new Milestone[](2);
+        clauses.milestones[0] = Milestone(AMOUNT / 2, START + 1, 0);
+        clauses.milestones[1] = Milestone(AMOUNT / 2, START + 2, 0);
+        bytes32[] memory ids = new bytes32[](3);
+        for (uint256 index = 0; index < 3; ++index) {
+            bytes memory create = abi.encodeCall(kernel.createFundedWith, (_order(index), clauses));
+            ids[index] = abi.decode(_ok(requester, create), (bytes32));
+        }
+        vm.warp(START + 3);
+        for (uint256 index = 0; index < 3; ++index) {
+            _ok(requester, abi.encodeCall(kernel.refundMilestone, (ids[index], 0)));
+        }
+        _step(provider, ids[0], State.DELIVERED);
+        _step(requester, ids[0], State.SETTLED);
+        _sent(provider, (AMOUNT - FEE) / 2);
+        _step(provider, ids[1], State.DELIVERED);
+        bytes32[] memory one = new bytes32[](1);
+        one[0] = ids[1];
+        _ok(requester, abi.encodeCall(kernel.settleBatch, (one)));
+        _sent(provider, (AMOUNT - FEE) / 2);
+        _ok(requester, abi.encodeCall(kernel.refundMilestone, (ids[2], 1)));
+        _ok(STRANGER, abi.encodeCall(kernel.releaseEscrow, (ids[2])));
+        _sawMove(ids[2], State.COMMITTED, State.SETTLED, STRANGER);
+        _empty();
     }
 
     function test_walking_away_from_a_schedule_shares_what_is_left() public {

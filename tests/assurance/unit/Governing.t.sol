@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {IACTPKernel} from "../../../contracts/interfaces/IACTPKernel.sol";
 import {IEscrowVault} from "../../../contracts/interfaces/IEscrowVault.sol";
+import {Config} from "../../../contracts/types/Rates.sol";
 import {vm} from "../base/Vm.sol";
 import {Stage} from "./Stage.sol";
 
@@ -12,7 +12,7 @@ contract GoverningTest is Stage {
         require(keccak256(bytes(kernel.kernelVersion())) == keccak256("actp-escrow/2"), "version");
         require(kernel.admin() == admin && kernel.pauser() == pauser && kernel.feeRecipient() == feeRecipient, "roles");
         require(kernel.USDC() == address(token) && kernel.MIN_FEE() == 50_000, "numbers");
-        require(kernel.MIN_DISPUTE_BOND() == USDC && kernel.agentRegistry() == address(0), "numbers");
+        require(kernel.MIN_DISPUTE_BOND() == USDC && kernel.agentRegistry() == agentRegistry, "numbers");
         require(
             kernel.platformFeeBps() == 100 && kernel.requesterPenaltyBps() == 500 && kernel.disputeBondBps() == 500,
             "rates"
@@ -42,7 +42,7 @@ contract GoverningTest is Stage {
         private
     {
         bytes memory code = abi.encodePacked(
-            _codeOf("ACTPKernel"), abi.encode(boss, address(0), fees, address(0), money, economics)
+            _codeOf("ACTPKernel"), abi.encode(boss, address(0), fees, agentRegistry, money, economics)
         );
         address made;
         bytes32 reason;
@@ -57,7 +57,7 @@ contract GoverningTest is Stage {
 
     function test_without_a_pauser_the_admin_pauses() public {
         pauser = address(0);
-        _deploy(_usual());
+        _deployKernel(address(token), _usual());
         require(kernel.pauser() == admin, "admin");
     }
 
@@ -107,6 +107,8 @@ contract GoverningTest is Stage {
         _saw(CreditAccrued.selector, 0, feeRecipient, abi.encode(USDC));
         require(kernel.feeRecipient() == STRANGER && kernel.accruedFees() == 0, "new");
         require(kernel.credits(feeRecipient) == USDC, "old fees");
+        _ok(admin, abi.encodeCall(kernel.updateFeeRecipient, (feeRecipient)));
+        require(logs.length == 1 && kernel.credits(STRANGER) == 0, "no credit of nothing");
     }
 
     function test_one_vault_for_ever() public {
@@ -122,10 +124,7 @@ contract GoverningTest is Stage {
         _saw(EscrowVaultApproved.selector, bound, abi.encode(false));
         require(!kernel.approvedEscrowVaults(bound), "closed");
 
-        bytes memory code = _codeOf("ACTPKernel");
-        bytes memory arguments = abi.encode(admin, pauser, feeRecipient, address(0), token, _usual());
-        kernel = IACTPKernel(_create(abi.encodePacked(code, arguments)));
-        _useExtension();
+        _deployKernel(address(token), _usual());
         _no(
             admin,
             abi.encodeCall(kernel.approveEscrowVault, (bound, false)),
@@ -140,6 +139,17 @@ contract GoverningTest is Stage {
             admin,
             abi.encodeCall(kernel.approveEscrowVault, (STRANGER, true)),
             abi.encodeWithSelector(NoCode.selector, STRANGER)
+        );
+    }
+
+    function test_no_vault_for_a_token_without_code() public {
+        address nothing = address(0xDEAD);
+        _deployKernel(nothing, _usual());
+        vault = _newVault(nothing);
+        _no(
+            admin,
+            abi.encodeCall(kernel.approveEscrowVault, (address(vault), true)),
+            abi.encodeWithSelector(NoCode.selector, nothing)
         );
     }
 
@@ -219,6 +229,18 @@ contract GoverningTest is Stage {
         require(job.disputeBondBpsLocked == 500, "locked");
         job = kernel.getTransaction(_created());
         require(job.platformFeeBpsLocked == 200 && job.disputeBondBpsLocked == 600, "new");
+    }
+
+    function test_records_of_rates_run_out_before_their_ids_repeat() public {
+        // Ids have 14 bits; 16,383 changes of the rates are too many to make here.
+        Config config = Config.wrap(uint256(vm.load(address(kernel), 0)));
+        require(config.vault() == address(vault) && config.recordId() == 0, "the configuration is in slot 0");
+        uint256 last = (1 << 14) - 2;
+        vm.store(address(kernel), 0, bytes32(Config.unwrap(config.withRates(config.rates(), last))));
+        bytes memory update = abi.encodeCall(kernel.updateDisputeBondBps, (600));
+        _ok(admin, update);
+        require(kernel.disputeBondBps() == 600, "the last record");
+        _no(admin, update, abi.encodeWithSelector(ParameterRecordsExhausted.selector, 1 << 14));
     }
 
     function test_the_vault_obeys_its_kernel_only() public {

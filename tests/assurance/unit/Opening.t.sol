@@ -38,6 +38,9 @@ contract OpeningTest is Stage {
         require(who == address(0) && !active, "nothing is funded");
         (address arbiter, uint256 share) = kernel.clausesOf(id);
         require(arbiter == address(0) && share == 5_000, "usual clauses");
+        data = abi.encodeCall(kernel.createTransaction, (provider, requester, AMOUNT, DEADLINE, WINDOW, 0, 0, 0));
+        job = kernel.getTransaction(abi.decode(_ok(requester, data), (bytes32)));
+        require(job.serviceHash == 0 && job.agentId == 0 && job.requesterAgentId == 0, "nothing said");
     }
 
     function test_terms_out_of_bounds_are_refused() public {
@@ -140,6 +143,35 @@ contract OpeningTest is Stage {
         require(job.escrowContract == address(vault) && job.escrowId == id, "escrow");
         _no(
             requester, link, abi.encodeWithSelector(InvalidTransition.selector, State.COMMITTED, State.COMMITTED)
+        );
+    }
+
+    function test_a_quote_accepted_again_keeps_the_rates_of_the_creation() public {
+        bytes32 id = _created();
+        _step(provider, id, State.QUOTED);
+        bytes memory accept = abi.encodeCall(kernel.acceptQuote, (id, 2 * AMOUNT));
+        _ok(requester, accept);
+        for (uint16 bond = 900; bond <= 1_000; bond += 100) {
+            _ok(admin, abi.encodeCall(kernel.updateDisputeBondBps, (bond)));
+            _ok(requester, accept);
+            require(kernel.getTransaction(id).disputeBondBpsLocked == 500, "the bond of the creation");
+        }
+        vm.warp(DEADLINE);
+        _ok(requester, accept);
+        vm.warp(DEADLINE + 1);
+        _no(requester, accept, abi.encodeWithSelector(DeadlinePassed.selector, DEADLINE, DEADLINE + 1));
+    }
+
+    function test_a_payment_older_than_the_vault_does_not_pay_the_vault() public {
+        _deployKernel(address(token), _usual());
+        vault = _newVault(address(token));
+        provider = address(vault);
+        bytes32 id = _created();
+        _ok(admin, abi.encodeCall(kernel.approveEscrowVault, (address(vault), true)));
+        _no(
+            requester,
+            abi.encodeCall(kernel.linkEscrow, (id, address(vault), id)),
+            abi.encodeWithSelector(InvalidProvider.selector, vault)
         );
     }
 
@@ -274,6 +306,22 @@ contract OpeningTest is Stage {
         );
     }
 
+    function test_usual_clauses_are_not_told() public {
+        _ok(requester, abi.encodeCall(kernel.createFundedWith, (_order(1), _usualClauses())));
+        for (uint256 index = 0; index < logs.length; ++index) {
+            require(logs[index].topics[0] != ClausesAgreed.selector, "nothing was agreed");
+        }
+    }
+
+    function test_a_later_record_of_rates_is_kept_as_well_as_the_first() public {
+        _ok(admin, abi.encodeCall(kernel.updateDisputeBondBps, (700)));
+        bytes32 id = _created();
+        _step(provider, id, State.QUOTED);
+        _ok(admin, abi.encodeCall(kernel.updateDisputeBondBps, (900)));
+        _ok(requester, abi.encodeCall(kernel.acceptQuote, (id, AMOUNT)));
+        require(kernel.getTransaction(id).disputeBondBpsLocked == 700, "the bond of the creation");
+    }
+
     function test_bad_clauses_are_refused() public {
         Clauses memory clauses = _usualClauses();
         clauses.timeoutRequesterBps = 10_001;
@@ -319,6 +367,11 @@ contract OpeningTest is Stage {
             kernel.createFundedWithPermit, (_order(2), _usualClauses(), Permit(AMOUNT, START + 1, v, r, s))
         );
         _ok(requester, data);
+        _ok(admin, abi.encodeCall(kernel.approveEscrowVault, (address(vault), false)));
+        data = abi.encodeCall(
+            kernel.createFundedWithPermit, (_order(3), _usualClauses(), Permit(AMOUNT, START + 1, v, r, s))
+        );
+        _no(requester, data, abi.encodeWithSelector(VaultNotApproved.selector, vault));
     }
 
     function test_a_relayer_funds_for_a_payer_and_changes_nothing() public {
