@@ -167,6 +167,11 @@ class ACTPClient(Verbs):
         return self._endpoint.transport
 
     @property
+    def endpoint(self) -> Endpoint:
+        """The node and the deployment that this client works with."""
+        return self._endpoint
+
+    @property
     def genesis(self) -> str:
         """Hash of the first block of the chain: two development chains with one id differ in it."""
         return self._endpoint.genesis

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from actp.config import STORE_VARIABLE
-from actp.errors import ConfigError, InvalidInput
+from actp.errors import InvalidInput
 
 if TYPE_CHECKING:
     from actp.engine.intents import Attempt, Job
@@ -54,7 +53,9 @@ def configure(noun: argparse.ArgumentParser) -> None:
 def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
     parser = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
     parser.add_argument(
-        "--store", metavar="URL", help=f"sqlite:///path or postgresql://user@host/name (default: {STORE_VARIABLE})"
+        "--store",
+        metavar="STORE",
+        help=f"the file of the database, or postgresql://user@host/name (default: {STORE_VARIABLE})",
     )
     return parser
 
@@ -66,23 +67,9 @@ def _positive(text: str) -> int:
 
 
 def _open(arguments: argparse.Namespace) -> Store:
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
+    from actp.engine.store.existing import open_existing
 
-    from actp.engine.store import open_store
-
-    url = arguments.store or os.environ.get(STORE_VARIABLE)
-    if not url:
-        raise ConfigError("No store was named.", hint=f"Give --store URL, or set {STORE_VARIABLE}.")
-    try:
-        named = make_url(url)
-    except ArgumentError:
-        return open_store(url)  # which says what is wrong with it
-    file = named.database
-    if named.get_backend_name() == "sqlite" and (not file or file == ":memory:" or not os.path.exists(file)):  # noqa: PTH110
-        # To look at a store must not make one.
-        raise ConfigError(f"There is no store in {file or 'memory'}.", hint="Check the path in the URL.")
-    return open_store(url)
+    return open_existing(arguments.store)
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -94,14 +81,30 @@ def _list(arguments: argparse.Namespace) -> int:
         jobs = outbox.listed(connection, [IntentStatus(one) for one in arguments.status], limit=arguments.limit)
     if not jobs:
         print("Nothing.", file=sys.stderr)
+    elif not arguments.json:
+        print(_row("id", "status", "nonce", "age", "to", "value (wei)", "key", ""))
+    now = store.clock.time()
     for job in jobs:
         if arguments.json:
             print(json.dumps(_to_json(job)))
             continue
         reason = f"  {job.code}: {job.reason}" if job.code else ""
         nonce = "-" if job.nonce is None else str(job.nonce)
-        print(f"{job.id:>6}  {job.status:<9}  nonce {nonce:<6}  {job.intent.to or 'creation':<42}  {job.key}{reason}")
+        age = _age(now - job.created_at)
+        print(_row(job.id, job.status, nonce, age, job.intent.to or "creation", job.intent.value, job.key, reason))
     return 0
+
+
+def _row(number: object, status: str, nonce: str, age: str, to: str, value: object, key: str, reason: str) -> str:
+    return f"{number:>6}  {status:<9}  {nonce:>6}  {age:>5}  {to:<42}  {value:>12}  {key}{reason}"
+
+
+def _age(seconds: float) -> str:
+    """In the largest unit that there is at least one of: 59s, 5m, 26h, 3d."""
+    for unit, size in (("d", 172_800), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{int(seconds // (86_400 if unit == 'd' else size))}{unit}"
+    return f"{max(int(seconds), 0)}s"
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -182,14 +185,21 @@ def _retry(arguments: argparse.Namespace) -> int:
         job = _require(store, intent_id)
         with store.write() as connection:
             if not outbox.retry(connection, job.id, store.clock.time(), not_paid=arguments.not_paid):
-                unknown = job.status == "unknown"
                 raise InvalidInput(
                     f"Intent {intent_id} is {job.status}, and only what is dead or held is driven again.",
-                    hint=f"It may have been paid: look up the hashes of `actp outbox show {intent_id}`. If none is "
-                    "mined, add --not-paid." if unknown else "See `actp outbox show`.",
+                    hint=_instead_of_retry(job),
                 )  # fmt: skip
         print(f"{intent_id} is queued")
     return 0
+
+
+def _instead_of_retry(job: Job) -> str:
+    if job.status == "unknown":
+        hashes = f"the hashes of `actp outbox show {job.id}`"
+        return f"It may have been paid: look up {hashes}. If none is mined, add --not-paid."
+    if job.status in ("cancelled", "undone"):
+        return "Its key stays used: put the call in again with a new one."
+    return f"See `actp outbox show {job.id}`."
 
 
 def _cancel(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from actp.engine import crash
 from actp.engine.crash import CrashPoint
-from actp.engine.fees import Fees
 from actp.engine.handover import Handover, Judged, Next
 from actp.engine.intents import Submission
 from actp.engine.lane import Lane
@@ -18,7 +17,7 @@ from actp.engine.pricing import Call
 from actp.engine.replies import Reply
 from actp.engine.store.schema import AttemptState
 
-__all__ = ["Broadcasting", "call_of"]
+__all__ = ["Broadcasting"]
 
 _FIRST_PAUSE = 0.05
 _MOST_FLYING = 8
@@ -107,10 +106,3 @@ class Broadcasting:
             final = judged.reply is Reply.REJECTED or tries + 1 >= self._policy.tries
             due_at = None if final else now.time() + self._policy.pause_after(tries)
             lane.withdrawn(one, code=refusal.code, reason=refusal.message, due_at=due_at)
-
-
-def call_of(one: Submission) -> Call:
-    """The call of a submission, with its first offer."""
-    first = (*one.earlier, one)[0].fields
-    offered = Fees(first.max_fee_per_gas, first.max_priority_fee_per_gas, 0)
-    return Call(first.to, first.data, first.value, first.gas, offered, one.intent_id)

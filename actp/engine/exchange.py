@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from actp.engine.intents import Submission
 from actp.engine.replies import Reply, classify
 from actp.errors import RpcError, RpcUnavailable
-from actp.rpc import Transport
+from actp.rpc import Transport, quantity
 
-__all__ = ["ask_all", "broadcast", "broadcast_all", "mined_count"]
+__all__ = ["as_quantity", "ask_all", "broadcast", "broadcast_all", "mined_count", "understanding"]
+
+_QUANTITY = re.compile("0x[0-9a-fA-F]{1,64}")
+_INTERNAL_ERROR = -32603
 
 
 def ask_all(transport: Transport, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
@@ -59,4 +64,31 @@ def mined_count(transport: Transport, address: str) -> int:
 
     Never asked at `pending`: on chains with preconfirmations that is a block that may not come to be.
     """
-    return int(transport.request("eth_getTransactionCount", [address, "latest"]), 16)
+    return quantity(transport, "eth_getTransactionCount", [address, "latest"])
+
+
+def as_quantity(answer: Any, method: str) -> int:
+    """The number that an answer to `method` is. Raises it if it is an RpcError, and RpcError if it is anything else."""
+    if isinstance(answer, RpcError):
+        raise answer
+    if isinstance(answer, str) and _QUANTITY.fullmatch(answer):
+        return int(answer, 16)
+    raise _nonsense(method)
+
+
+@contextmanager
+def understanding(method: str) -> Iterator[None]:
+    """Raises RpcError where what a node answered to `method` has not the shape that it should have."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise _nonsense(method) from error
+
+
+def _nonsense(method: str) -> RpcError:
+    # The answer is not shown: a gateway may quote the endpoint's key in it.
+    return RpcError(
+        _INTERNAL_ERROR,
+        f"The node answered {method} with something that cannot be understood.",
+        hint="Check that the RPC URL is that of an Ethereum JSON-RPC endpoint.",
+    )

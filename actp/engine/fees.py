@@ -18,9 +18,10 @@ from decimal import Decimal, InvalidOperation
 from statistics import median
 from typing import Any
 
+from actp.engine.exchange import understanding
 from actp.engine.opstack import oracle_for
 from actp.errors import ConfigError, FeeTooHigh, InsufficientFunds, InvalidInput
-from actp.rpc import Transport
+from actp.rpc import Transport, quantity
 from actp.units import format_ether, shown
 
 __all__ = [
@@ -159,7 +160,8 @@ def suggest(transport: Transport, policy: FeePolicy | None = None) -> Fees:
     above what three quarters of the gas in recent blocks paid. Raises FeeTooHigh, RpcError, RpcUnavailable.
     """
     history = transport.request("eth_feeHistory", [hex(_BLOCKS), "latest", [_PERCENTILE]])
-    return from_history(history, policy)
+    with understanding("eth_feeHistory"):
+        return from_history(history, policy)
 
 
 def from_history(history: dict[str, Any], policy: FeePolicy | None = None) -> Fees:
@@ -282,4 +284,4 @@ def require_ether(transport: Transport, account: str, needs: int) -> None:
 
 def balance(transport: Transport, account: str) -> int:
     """The ETH of an account, in wei."""
-    return int(transport.request("eth_getBalance", [account, "latest"]), 16)
+    return quantity(transport, "eth_getBalance", [account, "latest"])

@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import logging
 
-from actp.engine.broadcasting import Broadcasting, call_of
+from actp.engine.broadcasting import Broadcasting
 from actp.engine.connection import Connection
 from actp.engine.counting import count_mined
 from actp.engine.handover import Handover
 from actp.engine.lane import Lane
+from actp.engine.mistaken import refused_but_mined
 from actp.engine.overtaken import Overtaken
 from actp.engine.policy import Policy
+from actp.engine.pricing import call_of
+from actp.engine.replies import Reply
 from actp.engine.store.schema import AttemptState
 from actp.engine.watching import Watching
 from actp.rpc import Transport
@@ -36,11 +39,13 @@ class Following:
         self._broadcasting = broadcasting
         self._policy = policy
         self._clock = lane.store.clock
-        self._watching = Watching(transport, lane)
+        self._watching = Watching(transport, lane, policy)
         self._overtaken = Overtaken(transport, lane, policy)
         self._looked_at = self._checked_at = float("-inf")
         self._progress_at = self._resent_at = self._bumped_at = self._clock.monotonic()
         self._resend_gap = policy.resend_after
+        self._refused: tuple[str, int] | None = None
+        """What holds up all others and is refused for good, and the height since which it is."""
 
     def recover(self, handover: Handover) -> None:
         """What an earlier writer left: looked up first, and then broadcast again as it is.
@@ -77,6 +82,7 @@ class Following:
         if self._watching.look():
             self._progress_at, self._resend_gap = now, self._policy.resend_after
             self._broadcasting.mined(self._lane.mined)
+        self._note_refused()
         if now - self._checked_at >= self._policy.final_check:
             self._checked_at = now
             self._reopen()
@@ -105,6 +111,13 @@ class Following:
     def _requeue_overtaken(self) -> None:
         lost, unknown = self._overtaken.look()
         for one in lost:
+            if one.hashes != one.call_hashes:
+                job = self._lane.job(one.intent_id)
+                reason = (job and job.reason) or "A node refused it for good, and its nonce was taken back."
+                self._lane.withdrawn(one, code="refused", reason=reason, state=AttemptState.REPLACED)
+                continue
+            if refused_but_mined(self._transport, self._lane, one):
+                continue
             self._lane.withdrawn(
                 one, code="overtaken", reason=f"Somebody else used nonce {one.nonce} of this account.",
                 due_at=self._clock.time(), state=AttemptState.REPLACED,
@@ -125,8 +138,27 @@ class Following:
         self._broadcasting.give(self._lane, handover, [(call_of(one), one) for one in opened])
 
     def _replace_lowest(self, handover: Handover) -> None:
-        """What all others wait for is signed again with higher fees."""
+        """What all others wait for is signed again with higher fees; or, if it is refused for good and may have been
+        taken before, a transfer of nothing with its nonce.
+        """
         lowest = self._lane.lowest(self._lane.mined)
-        higher = None if lowest is None else handover.bid_again(call_of(lowest), lowest)
+        if lowest is None:
+            return
+        if lowest.cancels:
+            higher = handover.cancel(lowest)
+        elif self._refused is None:
+            higher = handover.bid_again(call_of(lowest), lowest)
+        elif self._watching.height - self._refused[1] >= self._policy.buried:
+            _log.warning("Intent %d is refused for good: a transfer of nothing takes its nonce.", lowest.intent_id)
+            higher = handover.cancel(lowest)
+        else:
+            return  # it may yet be mined
         if higher is not None:
             self._broadcasting.give(self._lane, handover, [(call_of(higher), higher)])
+
+    def _note_refused(self) -> None:
+        lowest = self._lane.lowest(self._lane.mined)
+        if lowest is None or lowest.cancels or self._lane.refusals.get(lowest.tx_hash) is not Reply.REJECTED:
+            self._refused = None
+        elif self._refused is None or self._refused[0] != lowest.tx_hash:
+            self._refused = (lowest.tx_hash, self._watching.height)

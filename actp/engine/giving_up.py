@@ -32,8 +32,7 @@ def postpone(lane: Lane, policy: Policy, intent_id: int, code: str, reason: str,
         return
     now = lane.store.clock.time()
     due_at = now + (policy.wait_for if endless else policy.pause_after(job.tries))
-    with lane.store.write() as connection:
-        lane.lease.fence(connection)
+    with lane.writing() as connection:
         outbox.postpone(
             connection, intent_id, due_at, now, code=code, reason=reason, nonce_free=False, counts=not endless
         )
@@ -41,23 +40,20 @@ def postpone(lane: Lane, policy: Policy, intent_id: int, code: str, reason: str,
 
 def explain_due(lane: Lane, code: str, reason: str) -> None:
     """Says in the rows of all that is due why nothing is sent now; it stays due. Needs the turn."""
-    with lane.store.write() as connection:
-        lane.lease.fence(connection)
+    with lane.writing() as connection:
         outbox.explain_due(connection, lane.id, lane.store.clock.time(), code=code, reason=reason)
 
 
-def explain_open(lane: Lane, intent_id: int, code: str, reason: str) -> None:
-    """Says in the row of a job why it stays as it was signed. Needs the turn."""
+def explain_open(lane: Lane, intent_id: int, code: str | None, reason: str | None) -> None:
+    """Says in the row of a job why it stays as it was signed, or no longer. Needs the turn."""
     job = lane.job(intent_id)
     if job is None or (job.code, job.reason) == (code, reason):
         return
-    with lane.store.write() as connection:
-        lane.lease.fence(connection)
+    with lane.writing() as connection:
         outbox.explain(connection, intent_id, lane.store.clock.time(), code=code, reason=reason)
 
 
 def _move(lane: Lane, job: Job, to: IntentStatus, code: str, reason: str) -> None:
     now = lane.store.clock.time()
-    with lane.store.write() as connection:
-        lane.lease.fence(connection)
+    with lane.writing() as connection:
         outbox.move(connection, [job.id], [IntentStatus.QUEUED], to, now, code=code, reason=reason)

@@ -1,8 +1,8 @@
 """Signing calls with a lane's next nonces, storing the bytes, giving them to the node, and judging its answers.
 
-A nonce that bytes were broadcast with is left in two cases only: every byte of it was refused in words that prove that
-it was not taken, or somebody else's eth transaction is mined with it. In all other cases the call counts as handed
-over, and waiting finds out.
+A nonce that bytes were broadcast with is left in two cases only: every broadcast was refused in words that prove that
+nobody took them, or something else is mined with it. In all other cases the call counts as handed over, and waiting
+finds out.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from actp.engine.exchange import broadcast, broadcast_all, mined_count
 from actp.engine.fees import Fees
 from actp.engine.gates import Hold, Paused
 from actp.engine.giving_up import explain_open
-from actp.engine.intents import Submission
+from actp.engine.intents import TRANSFER_GAS, Submission
 from actp.engine.lane import Lane
 from actp.engine.lookup import used_by_another
-from actp.engine.pricing import Call, Pricing
+from actp.engine.mistaken import refused_but_mined
+from actp.engine.pricing import Call, Pricing, call_of
 from actp.engine.replies import Reply
 from actp.engine.store import StoreError
 from actp.engine.store.schema import AttemptState
@@ -30,7 +31,7 @@ from actp.signers import Signer
 from actp.types import EthTransaction
 from actp.units import keccak
 
-__all__ = ["BeforeBroadcast", "Handover", "Judged", "Next", "nudge"]
+__all__ = ["BeforeBroadcast", "Handover", "Judged", "Next", "SignerFailed", "nudge"]
 
 BeforeBroadcast = Callable[[Submission], None]
 """Called with the signed bytes before they are stored and a node sees them. It is called again when a node finds the
@@ -38,6 +39,13 @@ bytes too cheap and others are signed: any of `Submission.hashes` may then be th
 to somebody else it is called with the next nonce, and what it got before will never be mined."""
 
 _MOST_SIGNATURES = 5
+
+
+class SignerFailed(ActpError):
+    """The signer did not sign: nothing was sent, and another try may help."""
+
+    default_code = "signer_failed"
+    default_outcome = "not_sent"
 
 
 class Next(Enum):
@@ -111,11 +119,17 @@ class Handover:
         if reply in (Reply.ACCEPTED, Reply.UNKNOWN):
             state = AttemptState.ACCEPTED if reply is Reply.ACCEPTED else AttemptState.HANDED
             self._lane.noted([submission], state)
+            if reply is Reply.ACCEPTED and self._lane.refusals.pop(submission.tx_hash, None) is not None:
+                self._explain(submission, None, None)
             return judged(Next.WAIT)
         if reply is Reply.NONCE_USED:
             self._lane.recount = True
             theirs = used_by_another(self._transport, submission.sender, submission.nonce, submission.hashes)
+            if theirs and self._lane.may_have_been_taken(submission):
+                return judged(Next.WAIT)  # until theirs lies deep enough: a reorganisation may bring ours back
             if theirs:
+                if self._refused_but_mined(submission):
+                    return judged(Next.WAIT)
                 self._lane.counted(max(self._lane.mined, submission.nonce + 1))
                 return judged(Next.OVERTAKEN)
             return judged(Next.WAIT if late or theirs is False else Next.AGAIN)
@@ -129,8 +143,13 @@ class Handover:
                 self._lane.recount = True
                 nudge(self._pricing, self._lane, submission)
             return judged(Next.AGAIN)
-        # What was refused now may have been taken under an earlier signature.
-        return judged(Next.WAIT if submission.earlier else Next.REFUSED)
+        if self._lane.may_have_been_taken(submission):
+            # What one node refuses now, another one may have from an earlier broadcast or signature.
+            if reply in (Reply.REJECTED, Reply.NO_FUNDS):
+                self._lane.refusals[submission.tx_hash] = reply
+                self._explain(submission, "refused", f"Refused now, and perhaps taken before: {answer}")
+            return judged(Next.WAIT)
+        return judged(Next.REFUSED)
 
     def bid_again(self, call: Call, refused: Submission) -> Submission | None:
         """The call signed again with higher fees, and stored; None when it must rest with what was signed.
@@ -140,17 +159,38 @@ class Handover:
         offered = Fees(refused.fields.max_fee_per_gas, refused.fields.max_priority_fee_per_gas, call.fees.base_fee)
         try:
             signed = self._sign(self._pricing.raised(call, offered), refused.nonce, (*refused.earlier, refused))
+            if refused.cancels or (call.to, call.data, call.value) != _content(refused):
+                signed = replace(signed, cancels=True)
             self._pricing.require_cap(signed)
             crash.point(CrashPoint.BEFORE_REPLACE)
             self._store([signed], again=True)
         except (FeeTooHigh, InsufficientFunds, Paused) as error:
-            with suppress(StoreError):
-                reason = f"Not replaced with higher fees: {error.message}"
-                explain_open(self._lane, refused.intent_id, error.code, reason)
+            self._explain(refused, error.code, f"Not replaced with higher fees: {error.message}")
             return None
         except ActpError:
             return None
         return signed
+
+    def cancel(self, refused: Submission) -> Submission | None:
+        """A transfer of nothing with the same nonce and higher fees, stored; None if that cannot be signed now.
+
+        Whichever is mined, the other never will be: so what no node takes any more, and one may have, comes to an end.
+        """
+        job = self._lane.job(refused.intent_id)
+        call = replace(call_of(refused), to=self._lane.address, data=b"", value=0, gas=TRANSFER_GAS)
+        signed = self.bid_again(call, refused)
+        if signed is not None:
+            self._explain(refused, "refused", None if job is None else job.reason)
+        return signed
+
+    def _refused_but_mined(self, submission: Submission) -> bool:
+        with suppress(RpcError, RpcUnavailable, StoreError):
+            return refused_but_mined(self._transport, self._lane, submission)
+        return True  # nothing is proved: as long as it may be this very call, it gets no other nonce
+
+    def _explain(self, submission: Submission, code: str | None, reason: str | None) -> None:
+        with suppress(StoreError):  # it says what happens, and decides nothing
+            explain_open(self._lane, submission.intent_id, code, reason)
 
     def _sign(self, call: Call, nonce: int, earlier: tuple[Submission, ...]) -> Submission:
         fields = EthTransaction(
@@ -164,7 +204,7 @@ class Handover:
             max_priority_fee_per_gas=call.fees.tip,
         )
         while True:
-            raw = self._signer.sign_transaction(fields)
+            raw = self._signed(fields)
             tx_hash = "0x" + keccak(raw).hex()
             if nonce >= self._lane.unsigned_from or not self._lane.seen(tx_hash):
                 break
@@ -172,6 +212,19 @@ class Handover:
             # the receipt of the earlier payment would pass for this one's.
             fields = replace(fields, max_fee_per_gas=fields.max_fee_per_gas + 1)
         return Submission(self._lane.address, nonce, tx_hash, fields, raw, self._lane.genesis, earlier, call.intent_id)
+
+    def _signed(self, fields: EthTransaction) -> bytes:
+        try:
+            return self._signer.sign_transaction(fields)
+        except ActpError:
+            raise
+        except Exception as error:  # somebody else's code: a key service fails as it likes
+            # Its words are not shown: they may hold what must not be logged.
+            raise SignerFailed(
+                f"The signer of {self._lane.address} failed with {type(error).__name__}.",
+                hint="Nothing was signed. Check the key service or device, then try again.",
+                retryable=True,
+            ) from error
 
     def _store(self, signed: Sequence[Submission], *, again: bool) -> None:
         if not again:
@@ -198,6 +251,10 @@ class Handover:
         )
 
 
+def _content(one: Submission) -> tuple[str | None, bytes, int]:
+    return one.fields.to, one.fields.data, one.fields.value
+
+
 def nudge(pricing: Pricing, lane: Lane, waiting: Submission) -> None:
     """Broadcasts what `waiting` waits for, as the node may have lost it: the lowest nonce that is not mined.
 
@@ -207,5 +264,6 @@ def nudge(pricing: Pricing, lane: Lane, waiting: Submission) -> None:
         count = mined_count(pricing.transport, waiting.sender)
         lane.suspicion.saw_count(count, lane.last_mined())
         lowest = lane.lowest(count)
-        if lowest is not None and lowest.nonce < waiting.nonce:
+        # What nobody has yet is still on its way for the first time, and a refusal must stay a proof.
+        if lowest is not None and lowest.nonce < waiting.nonce and lane.may_have_been_taken(lowest):
             broadcast(pricing.transport, lowest.raw)

@@ -9,7 +9,10 @@ from enum import StrEnum
 from actp.engine.store.schema import AttemptState, IntentStatus
 from actp.types import EthTransaction
 
-__all__ = ["Attempt", "Intent", "Job", "Kind", "Settled", "Submission"]
+__all__ = ["TRANSFER_GAS", "Attempt", "Intent", "Job", "Kind", "Settled", "Submission"]
+
+TRANSFER_GAS = 21_000
+"""What a transfer of nothing to oneself takes."""
 
 
 class Kind(StrEnum):
@@ -87,6 +90,7 @@ class Submission:
 
     `earlier` are the signatures of the same call with the same nonce that a node found too cheap: at most one of them
     all is ever mined, and it may be any. `genesis` is the chain they were signed for, `intent_id` the outbox row.
+    `cancels`: these bytes are no call, but a transfer of nothing that takes its nonce back.
     """
 
     sender: str
@@ -97,11 +101,17 @@ class Submission:
     genesis: str = field(repr=False)
     earlier: tuple[Submission, ...] = ()
     intent_id: int = 0
+    cancels: bool = False
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """Every hash under which this call may be mined, the newest first."""
+        """The hash of every signature with this nonce, the newest first: one of them may be mined."""
         return (self.tx_hash, *(one.tx_hash for one in reversed(self.earlier)))
+
+    @property
+    def call_hashes(self) -> tuple[str, ...]:
+        """Those of `hashes` under which the call itself may be mined."""
+        return tuple(one.tx_hash for one in (self, *reversed(self.earlier)) if not one.cancels)
 
 
 @dataclass(frozen=True, slots=True)

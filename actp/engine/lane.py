@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection
@@ -19,7 +19,8 @@ from actp.engine.crash import CrashPoint
 from actp.engine.gates import Hold, Paused
 from actp.engine.intents import Settled, Submission
 from actp.engine.lease import Grip, Lease, LeaseBusy
-from actp.engine.remembering import Account, Remembering, restored
+from actp.engine.noting import Noting
+from actp.engine.remembering import Account, restored
 from actp.engine.store import Store, StoreError, attempts, leases, outbox
 from actp.engine.store.schema import AttemptState, IntentStatus
 from actp.engine.suspicion import Suspicion
@@ -34,10 +35,11 @@ _REMEMBERED = 1_000
 """How many mined nonces a store in memory keeps at least."""
 
 
-class Lane(Remembering):
+class Lane(Noting):
     """Nonces and open submissions of one account on one chain. Get it with `lane_of`."""
 
     def __init__(self, store: Store, chain_id: int, address: str, genesis: str) -> None:
+        super().__init__()
         self.store = store
         self.chain_id = chain_id
         self.address = address
@@ -50,6 +52,8 @@ class Lane(Remembering):
         self.suspicion = Suspicion(reopens=self.reopens)
         self.fresh = True
         """Somebody else may have written since this process last did: what is stored has to be looked at first."""
+        self.reloads = 0
+        """How often what is stored was read again: whoever remembers something of its own forgets it then."""
         self.recount = True
         """The count of mined nonces has to be asked for, because it may have moved by what is not ours."""
         self.mined = 0
@@ -59,7 +63,6 @@ class Lane(Remembering):
         self._open: dict[int, Submission] = {}
         self._last_mined: tuple[int, str] | None = None
         self._nudged_at = float("-inf")
-        self._marks: dict[str, AttemptState] = {}
 
     @property
     def reopens(self) -> bool:
@@ -101,7 +104,7 @@ class Lane(Remembering):
                 )
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
-        if grip is Grip.FRESH:
+        if grip is Grip.FRESH or self.unsure:
             self._reload()
 
     def _reload(self) -> None:
@@ -111,27 +114,13 @@ class Lane(Remembering):
             unsigned_from = attempts.highest_nonce(connection, self.id) + 1
         with self._lock:
             self._open = {one.nonce: one for one in found}
+            self._all_may_be_taken(found)
             self._last_mined = last
             self.unsigned_from = unsigned_from
             self.mined = 0 if last is None else last[0] + 1
             self.fresh = self.recount = True
-
-    def flush(self, *, release: bool = False) -> None:
-        """Writes down what was `noted`, in one commit; `release` lets other processes have the lane."""
-        if not self._marks and not release:
-            return
-        with self.store.write() as connection:
-            if self._marks:
-                self.lease.fence(connection)
-                self._write_marks(connection, self.store.clock.time())
-            if release:
-                self.lease.release(connection)
-        self._marks = {}
-
-    def _write_marks(self, connection: Connection, now: float) -> None:
-        for state in set(self._marks.values()):
-            hashes = [tx_hash for tx_hash, one in self._marks.items() if one is state]
-            attempts.mark_all(connection, self.id, hashes, state, now, only=attempts.LIVE)
+            self.reloads += 1
+            self.unsure = False
 
     # ------------------------------------------------------------------ nonces, in turn
 
@@ -162,8 +151,7 @@ class Lane(Remembering):
         Paused (if `hold` stops one of them), SendError (if one was cancelled). `again` is for further signatures.
         """
         now = self.store.clock.time()
-        with self.store.write() as connection:
-            self.lease.fence(connection)
+        with self.writing() as connection:
             if hold is not None:
                 self._ask(connection, hold, signed)
             self._write_marks(connection, now)
@@ -185,10 +173,6 @@ class Lane(Remembering):
             if reason is not None:
                 raise Paused(f"Sends are paused: {reason}", hint="Nothing was sent.", retryable=True)
 
-    def noted(self, submissions: Iterable[Submission], state: AttemptState) -> None:
-        """What a node said to these bytes; written down with the next `flush`."""
-        self._marks.update((one.tx_hash, state) for one in submissions)
-
     def withdrawn(
         self, submission: Submission, *, code: str, reason: str, due_at: float | None = None,
         state: AttemptState = AttemptState.REFUSED,
@@ -197,8 +181,7 @@ class Lane(Remembering):
         `due_at`, or without one becomes a dead letter.
         """
         now = self.store.clock.time()
-        with self.store.write() as connection:
-            self.lease.fence(connection)
+        with self.writing() as connection:
             attempts.mark(connection, self.id, submission.hashes, state, now, only=attempts.LIVE)
             if due_at is None:
                 outbox.move(
@@ -211,22 +194,23 @@ class Lane(Remembering):
                 )
         with self._lock:
             self._open.pop(submission.nonce, None)
-            for tx_hash in submission.hashes:
-                self._marks.pop(tx_hash, None)
+            self._over(submission)
+        for tx_hash in submission.hashes:
+            self._marks.pop(tx_hash, None)
 
     def unresolved(self, submission: Submission, *, code: str, reason: str) -> None:
         """Its nonce is used, and nobody can tell by which bytes: the job ends as UNKNOWN, and is never sent again by
         itself.
         """
         now = self.store.clock.time()
-        with self.store.write() as connection:
-            self.lease.fence(connection)
+        with self.writing() as connection:
             outbox.move(
                 connection, [submission.intent_id], [IntentStatus.OPEN], IntentStatus.UNKNOWN, now,
                 code=code, reason=reason,
             )  # fmt: skip
         with self._lock:
             self._open.pop(submission.nonce, None)
+            self._over(submission)
 
     # ------------------------------------------------------------------ what the chain says, without a turn
 
@@ -236,7 +220,7 @@ class Lane(Remembering):
             return
         now = self.store.clock.time()
         crash.point(CrashPoint.BEFORE_SEALED)
-        with self.store.write() as connection:
+        with self.writing(fenced=False) as connection:
             attempts.mark(
                 connection, self.id, [one.tx_hash for one in found], AttemptState.SEALED, now,
                 only=(*attempts.LIVE, AttemptState.REPLACED, *attempts.MINED),
@@ -254,6 +238,7 @@ class Lane(Remembering):
                 opened = self._open.get(one.nonce)
                 if opened is not None and opened.intent_id == one.intent_id:
                     del self._open[one.nonce]
+                    self._over(opened)
                 if self._last_mined is None or one.nonce > self._last_mined[0]:
                     self._last_mined = (one.nonce, one.tx_hash)
                 self.mined = max(self.mined, one.nonce + 1)
@@ -264,8 +249,7 @@ class Lane(Remembering):
         Where the chain `reopens`, it is open again and will be broadcast; else it is UNDONE.
         """
         now = self.store.clock.time()
-        with self.store.write() as connection:
-            self.lease.fence(connection)
+        with self.writing() as connection:
             lost = attempts.by_state(connection, self.id, attempts.MINED, from_nonce=nonce)
             ids = sorted({one.intent_id for one in lost})
             mined = (IntentStatus.MINED, IntentStatus.FAILED)
@@ -281,6 +265,7 @@ class Lane(Remembering):
             last = attempts.last_mined(connection, self.id)
         with self._lock:
             self._open = {one.nonce: one for one in found}
+            self._all_may_be_taken(found)
             self._last_mined = last
             self.mined = nonce
 

@@ -63,11 +63,11 @@ class Lease:
         with self._store.read() as connection:
             row = leases.find_lane(connection, self._chain_id, self._address)
         assert row is not None
-        mine = row.holder == self.holder and row.token == self.token
-        if row.holder is not None and not mine and not self._is_dead(row):
+        if row.holder not in (None, self.holder) and not self._is_dead(row):
             return Grip.BUSY
-        # A token that is still ours means that nobody has written since.
-        kept = row.token == self.token and (mine or row.holder is None)
+        # A token that is still ours means that nobody has written since. One that this process does not know under its
+        # own name is from a commit whose answer was lost.
+        kept = row.token == self.token and row.holder in (None, self.holder)
         token = row.token if kept else row.token + 1
         with self._store.write() as connection:
             if not leases.take(connection, row, self.holder, token, self._store.clock.time()):

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from actp.engine.exchange import as_quantity, understanding
 from actp.errors import RpcError, RpcUnavailable
-from actp.rpc import Transport, is_rate_limit
+from actp.rpc import Transport, is_rate_limit, quantity
 
 __all__ = ["Use", "is_known", "used_by_another", "where_used", "who_used"]
 
@@ -60,7 +61,7 @@ def where_used(transport: Transport, address: str, nonce: int) -> Use | None:
     Found by bisection over the account's transaction count, because nodes keep no index of nonces: about 20 questions
     for one of today, and never more than 50.
     """
-    high = int(transport.request("eth_blockNumber", []), 16)
+    high = quantity(transport, "eth_blockNumber", [])
     counted = _count(transport, address, high)
     if counted is None or counted <= nonce:
         return None
@@ -83,17 +84,19 @@ def where_used(transport: Transport, address: str, nonce: int) -> Use | None:
     block = transport.request("eth_getBlockByNumber", [hex(high), True])
     if block is None:
         return None  # a node that lags behind the one that counted
-    for mined in block["transactions"]:
-        if mined["from"].lower() == address.lower() and int(mined["nonce"], 16) == nonce:
-            return Use(str(mined["hash"]), high)
+    with understanding("eth_getBlockByNumber"):
+        for mined in block["transactions"]:
+            if mined["from"].lower() == address.lower() and int(mined["nonce"], 16) == nonce:
+                return Use(str(mined["hash"]), high)
     return Use(None, None if before is None else high)
 
 
 def _count(transport: Transport, address: str, block: int) -> int | None:
     """How many nonces of the account were used up to a block, None where the node does not keep its state."""
     try:
-        return int(transport.request("eth_getTransactionCount", [address, hex(block)]), 16)
+        answer = transport.request("eth_getTransactionCount", [address, hex(block)])
     except RpcError as error:
         if error.retryable or is_rate_limit(error):
             raise
         return None
+    return as_quantity(answer, "eth_getTransactionCount")

@@ -54,7 +54,7 @@ class Overtaken:
         for one in due:
             asked = self._asked.setdefault(one.tx_hash, _Asked(now, self._policy.final_check))
             asked.again_at, asked.gap = now + asked.gap, min(asked.gap * 2, _LONGEST_GAP)
-            if any(is_known(self._transport, tx_hash) for tx_hash in one.hashes):
+            if any(is_known(self._transport, tx_hash) for tx_hash in one.call_hashes):
                 asked.untold_since = None
                 continue
             depth = self._depth_of_other(one)
@@ -77,6 +77,6 @@ class Overtaken:
         use = where_used(self._transport, one.sender, one.nonce)
         if use is None:
             return 0
-        if use.block is None or use.tx_hash in one.hashes:
+        if use.block is None or use.tx_hash in one.call_hashes:
             return None  # one of ours would have been found by its hash, unless the node has thrown that away
         return quantity(self._transport, "eth_blockNumber", []) - use.block

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actp.engine import fees
-from actp.engine.exchange import ask_all
+from actp.engine.exchange import as_quantity, ask_all
 from actp.engine.fees import Fees
 from actp.engine.gates import Decision, Gate
 from actp.engine.intents import Job
@@ -14,6 +14,7 @@ from actp.engine.lane import Lane
 from actp.engine.policy import Policy
 from actp.engine.pricing import Call, Pricing
 from actp.errors import ActpError, FeeTooHigh, InsufficientFunds, Reverted, RpcError
+from actp.rpc import is_rate_limit
 
 __all__ = ["Prepared", "Preparing", "SetAside"]
 
@@ -21,7 +22,7 @@ __all__ = ["Prepared", "Preparing", "SetAside"]
 @dataclass(frozen=True, slots=True)
 class SetAside:
     """A job that is not signed now. `final`: another try would not help; `held`: it waits for an approval; `endless`:
-    it waits for lower fees, however long that takes.
+    it waits for lower fees, or for the node to have time, however long that takes.
     """
 
     job: Job
@@ -105,7 +106,10 @@ class Preparing:
         )
         for job, answer in zip(asked, answers, strict=True):
             if not isinstance(answer, RpcError):
-                limits[job.id] = self._pricing.limit(int(answer, 16))
+                limits[job.id] = self._pricing.limit(as_quantity(answer, "eth_estimateGas"))
+                continue
+            if is_rate_limit(answer):
+                aside.append(SetAside(job, "rate_limited", answer.message, endless=True))
                 continue
             refused = self._pricing.refused_estimate(answer, job.intent.value)
             # What is open now, or signed together with it, may be what the call needs to be mined first, such as an

@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 from actp import reverts
 from actp.engine import fees
 from actp.engine.fees import FeePolicy, Fees
-from actp.engine.intents import Submission
+from actp.engine.intents import TRANSFER_GAS, Submission
 from actp.engine.replies import Reply, classify
 from actp.errors import InsufficientFunds, RpcError, SendError
-from actp.rpc import Transport
+from actp.rpc import Transport, quantity
 
-__all__ = ["Call", "Pricing"]
+__all__ = ["Call", "Pricing", "call_of"]
 
-_TRANSFER_GAS = 21_000
 _MAX_GAS = 2**24
 """No eth transaction may carry more gas (EIP-7825)."""
 
@@ -119,7 +118,7 @@ class Pricing:
     def estimate(self, to: str | None, data: bytes, value: int) -> int:
         """Gas limit for a call: what it used when simulated, and 20 % more. Raises Reverted, InsufficientFunds."""
         try:
-            used = int(self.transport.request("eth_estimateGas", [self.simulation(to, data, value)]), 16)
+            used = quantity(self.transport, "eth_estimateGas", [self.simulation(to, data, value)])
         except RpcError as error:
             refusal = self.refused_estimate(error, value)
             raise refusal from error
@@ -141,7 +140,14 @@ class Pricing:
         if refused is not None:
             return refused
         if classify(error) is Reply.NO_FUNDS:
-            needs = value + self.fees().most_for(_TRANSFER_GAS)
+            needs = value + self.fees().most_for(TRANSFER_GAS)
             has = fees.balance(self.transport, self.address)
             return InsufficientFunds(self.address, asset="ETH", has=has, needs=needs)
         return SendError(f"The node cannot simulate the call: {error.message}", retryable=error.retryable)
+
+
+def call_of(one: Submission) -> Call:
+    """What a submission does, with its first offer."""
+    first, newest = (*one.earlier, one)[0].fields, one.fields
+    offered = Fees(first.max_fee_per_gas, first.max_priority_fee_per_gas, 0)
+    return Call(newest.to, newest.data, newest.value, newest.gas, offered, one.intent_id)

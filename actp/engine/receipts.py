@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from actp import reverts
+from actp.engine.exchange import understanding
 from actp.engine.intents import Submission
 from actp.errors import Reverted, RpcError, RpcUnavailable
 from actp.rpc import Transport
@@ -17,7 +18,8 @@ __all__ = ["fetch", "parse", "parse_log", "reason_for"]
 def fetch(transport: Transport, tx_hash: str) -> Receipt | None:
     """The receipt of a mined eth transaction, None while there is none."""
     answer = transport.request("eth_getTransactionReceipt", [tx_hash])
-    return None if answer is None or answer.get("blockNumber") is None else parse(answer)
+    with understanding("eth_getTransactionReceipt"):
+        return None if answer is None or answer.get("blockNumber") is None else parse(answer)
 
 
 def parse(answer: dict[str, Any]) -> Receipt:

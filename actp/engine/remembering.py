@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from actp.engine.intents import Attempt, Intent, Job, Submission
+from actp.encoding import payload_of
+from actp.engine.intents import TRANSFER_GAS, Attempt, Intent, Job, Submission
 from actp.engine.store import Store, attempts, outbox
 from actp.engine.store.schema import AttemptState, IntentStatus
 from actp.types import EthTransaction
@@ -78,4 +79,10 @@ def _submission(account: Account, intent: Intent, one: Attempt, earlier: tuple[S
     fields = EthTransaction(
         account.chain_id, one.nonce, intent.to, intent.value, intent.data, one.gas, one.max_fee, one.tip
     )
-    return Submission(account.address, one.nonce, one.tx_hash, fields, one.raw, account.genesis, earlier, one.intent_id)
+    nothing = replace(fields, to=account.address, value=0, data=b"")
+    # The bytes themselves say which of the two they are.
+    cancels = one.gas == TRANSFER_GAS and nothing != fields and payload_of(nothing) in one.raw
+    return Submission(
+        account.address, one.nonce, one.tx_hash, nothing if cancels else fields, one.raw, account.genesis, earlier,
+        one.intent_id, cancels,
+    )  # fmt: skip

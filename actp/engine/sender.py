@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import secrets
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from actp.engine import crash, fees, receipts
+from actp.engine import asking, crash, fees, receipts
 from actp.engine.broadcasting import Broadcasting
 from actp.engine.connection import Connection
 from actp.engine.counting import count_mined
 from actp.engine.crash import CrashPoint
 from actp.engine.fees import FeePolicy, Fees
 from actp.engine.following import Following
-from actp.engine.gates import Decision, Gate, Hold, Stopped
+from actp.engine.gates import Gate, Hold
 from actp.engine.handover import BeforeBroadcast, Handover
 from actp.engine.intents import Intent, Job, Submission
 from actp.engine.lane import Lane
 from actp.engine.lease import LeaseBusy
 from actp.engine.policy import Policy
-from actp.engine.pricing import Call, Pricing
+from actp.engine.pricing import Call, Pricing, call_of
 from actp.engine.sending import hand_over
 from actp.engine.store import Store, StoreError, outbox
 from actp.engine.store.schema import IntentStatus
 from actp.engine.waiting import Waiting
-from actp.errors import OutcomeUnknown, RpcError, RpcUnavailable, SendError
+from actp.engine.watching import Watching
+from actp.errors import ActpError, RpcError, RpcUnavailable, SendError
 from actp.rpc import Transport
 from actp.signers import Signer
 from actp.types import Receipt
@@ -38,6 +40,7 @@ __all__ = ["BeforeBroadcast", "Sender"]
 _SENT = (IntentStatus.OPEN, IntentStatus.MINED, IntentStatus.FAILED)
 _LEASE_PATIENCE = 0.5
 _DELEGATE_FOR = 2.0
+_MANY_OPEN = 64
 _POLL = 0.02
 
 
@@ -119,33 +122,33 @@ class Sender:
         `idempotency_key` before is not sent again: its submission is returned. A hand-over without a clear answer
         counts as submitted, and `wait` finds out; so does one that is interrupted (`find_open`).
 
-        Raises, with nothing sent: Reverted if the simulation fails, InsufficientFunds, FeeTooHigh, WrongChain,
-        OtherChain, RpcUnavailable, SendError, StoreError, KeyConflict, Stopped (by the gate), Paused (by the hold).
+        Raises, with nothing sent unless its `outcome` is "unknown" because the store does not tell: Reverted if the
+        simulation fails, InsufficientFunds, FeeTooHigh, WrongChain, OtherChain, RpcUnavailable, SendError, StoreError,
+        KeyConflict, Stopped (by the gate), Paused (by the hold).
         """
-        try:
+        with _only_asked():
             lane = self._connection.lane()
             key = idempotency_key or secrets.token_hex(16)
             intent = Intent(to, data, value, gas)
-            before = None if idempotency_key is None else self._earlier(lane, key, intent)
+            before = None if idempotency_key is None else asking.earlier(lane, key, intent)
             if before is not None:
                 return before
             call = self._pricing.call_for(to, data, value, gas)
-            job = self._enqueue(lane, key, intent)
-            crash.point(CrashPoint.AFTER_ENQUEUE)
-            try:
+        # Until then it is this thread's to send; a worker takes it only if this process died before.
+        mine_until = lane.store.clock.time() + self._timeout + self._handover_timeout
+        job = asking.enqueued(lane, key, intent, due_at=mine_until)
+        crash.point(CrashPoint.AFTER_ENQUEUE)
+        try:
+            with _only_asked():
                 if self._gate is not None:
-                    self._ask(self._gate, lane, job)
+                    asking.ask(self._gate, lane, job)
                 return self._see_to(lane, call, job, before_broadcast)
-            except BaseException:
-                # Whoever was told that nothing was sent must not find it sent later. Once it has a nonce, this changes
-                # nothing.
-                with suppress(StoreError):
-                    self._cancel(lane, job)
+        except BaseException as error:
+            signed = asking.take_back(lane, job, error)
+            if signed is None or not isinstance(error, ActpError):
                 raise
-        except (RpcError, RpcUnavailable) as error:
-            # Only questions from before the first broadcast get here; from then on every answer is judged.
-            error.outcome = "not_sent"
-            raise
+            self._bring_home(lane)
+            return signed
 
     def wait(self, submission: Submission, timeout: float | None = None) -> Receipt:
         """The receipt, once the eth transaction is mined and if it has succeeded.
@@ -179,43 +182,6 @@ class Sender:
         """The account's ETH, in wei."""
         return fees.balance(self.transport, self.address)
 
-    def _earlier(self, lane: Lane, key: str, intent: Intent) -> Submission | None:
-        """What was submitted under this key. Raises KeyConflict, SendError if it was not sent."""
-        with lane.store.read() as connection:
-            job = outbox.by_key(connection, lane.id, [key]).get(key)
-        if job is None:
-            return None
-        outbox.require_same(job, intent)
-        found = lane.submission(job.id)
-        if job.status in _SENT and found is not None:
-            return found
-        if job.status is IntentStatus.UNKNOWN and found is not None:
-            raise OutcomeUnknown(job.reason or "Nobody tells.", tx_hashes=found.hashes, nonce=found.nonce)
-        raise SendError(
-            f"The intent with the idempotency key {key!r} is {job.status.value} ({job.reason or 'no reason given'}).",
-            code=f"intent_{job.status.value}",
-            hint="See `actp outbox`, or use another key.",
-        )
-
-    def _enqueue(self, lane: Lane, key: str, intent: Intent) -> Job:
-        now = lane.store.clock.time()
-        # Until then it is this thread's to send; a worker takes it only if this process died before.
-        mine_until = now + self._timeout + self._handover_timeout
-        with lane.store.write() as connection:
-            return outbox.enqueue(connection, lane.id, [(key, intent)], now=now, due_at=mine_until)[0]
-
-    def _ask(self, gate: Gate, lane: Lane, job: Job) -> None:
-        said = gate.decide(job)
-        if said.decision is Decision.ALLOW:
-            return
-        held = said.decision is Decision.HOLD
-        code, to = ("held", IntentStatus.HELD) if held else ("denied", IntentStatus.DEAD)
-        with lane.store.write() as connection:
-            now = lane.store.clock.time()
-            outbox.move(connection, [job.id], [IntentStatus.QUEUED], to, now, code=code, reason=said.reason)
-        hint = f"It waits as intent {job.id}, and a worker sends it after `actp outbox retry`." if held else ""
-        raise Stopped(f"The call is {code}: {said.reason}", code=code, hint=hint or "Nothing was sent.")
-
     def _see_to(self, lane: Lane, call: Call, job: Job, before_broadcast: BeforeBroadcast | None) -> Submission:
         """Hands the call over, or leaves that to the process that has the lease, whichever comes first."""
         until = time.monotonic() + self._timeout
@@ -227,7 +193,7 @@ class Sender:
                     raise
             except SendError:
                 # A worker may have sent it just before this process got the lease.
-                sent = self._sent(lane, job)
+                sent = asking.sent(lane, job)
                 if sent is None:
                     raise
                 return sent
@@ -235,18 +201,13 @@ class Sender:
             if delegated is not None:
                 return delegated
 
-    def _sent(self, lane: Lane, job: Job) -> Submission | None:
-        """What is signed for the job, None if nothing is that may be mined."""
-        now = lane.job(job.id)
-        return lane.submission(job.id) if now is not None and now.status in _SENT else None
-
     def _delegate(self, lane: Lane, job: Job, seconds: float) -> Submission | None:
         """What another process has signed for the job, None if it did nothing. Raises SendError if it gave up."""
         with lane.store.write() as connection:
             outbox.hasten(connection, job.id, lane.store.clock.time())
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            sent = self._sent(lane, job)
+            sent = asking.sent(lane, job)
             if sent is not None:
                 return sent
             now = lane.job(job.id)
@@ -268,6 +229,10 @@ class Sender:
             elif lane.suspicion.raised:
                 self._reopen(lane)
             count_mined(self.transport, lane)
+            if len(lane.opened()) >= _MANY_OPEN:
+                # Who only submits never hears of receipts, and must not remember everything for ever.
+                with suppress(RpcError, RpcUnavailable, StoreError):
+                    Watching(self.transport, lane, self._policy).look()
             handover = Handover(self.signer, lane, self._pricing, hold=self._hold, before_broadcast=before_broadcast)
             return hand_over(
                 handover, lane, self._pricing, call.of(job.id), timeout=self._handover_timeout,
@@ -279,12 +244,18 @@ class Sender:
         which may have a gate.
         """
         if lane.store.durable:
-            self._following(lane).recover(Handover(self.signer, lane, self._pricing))
+            self._following(lane).recover(Handover(self.signer, lane, self._pricing, hold=self._hold))
         lane.fresh = False
+
+    def _bring_home(self, lane: Lane) -> None:
+        """What is signed though its commit seemed to fail was never broadcast; `wait` does it where this cannot."""
+        with suppress(ActpError), lane.turn(1.0):
+            if lane.fresh:
+                self._recover(lane)
 
     def _reopen(self, lane: Lane) -> None:
         """Blocks that it has seen may be gone: looks whether they are. Needs the turn."""
-        self._following(lane).look_again(Handover(self.signer, lane, self._pricing))
+        self._following(lane).look_again(Handover(self.signer, lane, self._pricing, hold=self._hold))
 
     def _look_again(self, lane: Lane) -> None:
         with suppress(SendError), lane.turn(1.0):  # who has the turn or the lease meanwhile notices too
@@ -293,22 +264,26 @@ class Sender:
     def _following(self, lane: Lane) -> Following:
         return Following(self.transport, self._connection, lane, Broadcasting(self._policy), self._policy)
 
-    def _cancel(self, lane: Lane, job: Job) -> None:
-        with lane.store.write() as connection:
-            outbox.move(connection, [job.id], [IntentStatus.QUEUED], IntentStatus.CANCELLED, lane.store.clock.time())
-
     def _bump(self, stuck: Submission) -> Submission:
         """Signs what is stuck again, with higher fees, if it is what all others of this account wait for."""
         lane = self._connection.lane()
         with suppress(SendError), lane.turn(1.0):
             opened = lane.opened()
             if opened and opened[0].intent_id == stuck.intent_id:
-                first = (*opened[0].earlier, opened[0])[0].fields
-                offered = Fees(first.max_fee_per_gas, first.max_priority_fee_per_gas, 0)
-                call = Call(first.to, first.data, first.value, first.gas, offered, stuck.intent_id)
-                handover = Handover(self.signer, lane, self._pricing, hold=None)
+                call = call_of(opened[0])
+                handover = Handover(self.signer, lane, self._pricing, hold=self._hold)
                 higher = handover.bid_again(call, opened[0])
                 if higher is not None:
                     ((reply, answer),) = handover.give([higher])
                     return handover.judge(call, higher, reply, answer, late=True).submission
         return stuck
+
+
+@contextmanager
+def _only_asked() -> Iterator[None]:
+    """Errors of a node that get here are of questions before the first broadcast: later every answer is judged."""
+    try:
+        yield
+    except (RpcError, RpcUnavailable) as error:
+        error.outcome = "not_sent"
+        raise

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from actp.engine import receipts
 from actp.engine.connection import Connection
-from actp.engine.exchange import broadcast
+from actp.engine.exchange import broadcast, understanding
 from actp.engine.handover import nudge
 from actp.engine.intents import Settled, Submission
 from actp.engine.lane import Lane
@@ -16,7 +16,7 @@ from actp.engine.policy import Policy
 from actp.engine.pricing import Pricing
 from actp.engine.replies import Reply
 from actp.engine.store import OtherChain, StoreError
-from actp.errors import OutcomeUnknown, RpcError, RpcUnavailable, WrongChain
+from actp.errors import OutcomeUnknown, RpcError, RpcUnavailable, SendError, WrongChain
 from actp.rpc import LIVE_GENESIS, Transport
 from actp.types import Receipt
 
@@ -27,6 +27,7 @@ _LONGEST_PAUSE = 0.5
 _PAUSE_GROWTH = 1.5
 _REBROADCAST_AFTER = 1.0
 _LONGEST_REBROADCAST = 15.0
+_TURN_SECONDS = 1.0
 
 
 class Waiting:
@@ -48,7 +49,9 @@ class Waiting:
         self._pricing = pricing
         self._transport = pricing.transport
         self._lane = connection.lane_on(submission.genesis)
-        self._submission = self._lane.find(submission.tx_hash) or submission
+        self._submission = submission
+        with suppress(StoreError):  # it was handed over, whatever the store says now
+            self._submission = self._lane.find(submission.tx_hash) or submission
         self._policy = policy
         self._bump = bump
         self._look_again = look_again
@@ -94,7 +97,7 @@ class Waiting:
         return self._submission
 
     def _find(self) -> Receipt | None:
-        for tx_hash in self._submission.hashes:
+        for tx_hash in self._submission.call_hashes:
             receipt = receipts.fetch(self._transport, tx_hash)
             if receipt is None or not is_sealed(self._transport, self._lane, receipt, self._policy):
                 continue
@@ -114,12 +117,27 @@ class Waiting:
         if lane.genesis != self._submission.genesis:
             # On a new chain the old bytes would be a payment that nobody asked for.
             raise self._unknown("was signed for another chain than the node serves now.", "")
-        # Another process may have signed it again meanwhile.
-        self._submission = lane.find(self._submission.tx_hash) or self._submission
+        # Another process may have signed it again meanwhile, or given it up.
+        found = lane.find(self._submission.tx_hash)
+        if found is None:
+            return ""
+        self._submission = found
+        if not lane.may_have_been_taken(found) and not self._may_give(lane, found):
+            return ""
         if lane.may_nudge(now, _REBROADCAST_AFTER):
             nudge(self._pricing, lane, self._submission)
         reply, answer = broadcast(self._transport, self._submission.raw)
         return "" if reply is Reply.ACCEPTED else answer
+
+    def _may_give(self, lane: Lane, one: Submission) -> bool:
+        """Whether bytes may be given that this process knows nobody to have: not while another one may still take a
+        refusal of them for a proof.
+        """
+        with suppress(SendError), lane.turn(_TURN_SECONDS, lease_timeout=0.0):
+            if lane.find(one.tx_hash) is not None:
+                lane.will_be_given(one)
+                return True
+        return False
 
     def _unknown(self, why: str, trouble: str) -> OutcomeUnknown:
         one = self._submission
@@ -139,7 +157,8 @@ def is_sealed(transport: Transport, lane: Lane, receipt: Receipt, policy: Policy
     if not wanted:
         return True
     block = transport.request("eth_getBlockByNumber", [hex(receipt.block_number), False])
-    if block is None or str(block["hash"]).lower() != receipt.block_hash.lower():
-        return False
-    lane.suspicion.saw_block(block)
-    return True
+    with understanding("eth_getBlockByNumber"):
+        if block is None or str(block["hash"]).lower() != receipt.block_hash.lower():
+            return False
+        lane.suspicion.saw_block(block)
+        return True

@@ -20,8 +20,8 @@ from actp.engine.fees import FeePolicy
 from actp.engine.following import Following
 from actp.engine.gates import Gate, Hold, Paused
 from actp.engine.giving_up import explain_due, postpone, set_aside
-from actp.engine.handover import Handover
-from actp.engine.intents import Intent, Kind
+from actp.engine.handover import Handover, SignerFailed
+from actp.engine.intents import TRANSFER_GAS, Intent, Job, Kind
 from actp.engine.lane import Lane
 from actp.engine.lease import LeaseBusy
 from actp.engine.policy import Policy
@@ -29,6 +29,7 @@ from actp.engine.preparing import Preparing
 from actp.engine.pricing import Call, Pricing
 from actp.engine.store import Store, StoreError, outbox
 from actp.engine.store.leases import LeaseLost
+from actp.engine.store.schema import IntentStatus
 from actp.errors import ActpError, ConfigError, FeeTooHigh, RpcError, RpcUnavailable, SendError
 from actp.rpc import Transport
 from actp.signers import Signer
@@ -38,7 +39,6 @@ __all__ = ["Worker"]
 _log = logging.getLogger(__name__)
 _TURN_SECONDS = 60.0
 _LEASE_SECONDS = 0.05
-_TRANSFER_GAS = 21_000
 
 
 class Worker:
@@ -67,6 +67,7 @@ class Worker:
         self._pricing = Pricing(transport, signer.address, chain_id=chain_id, policy=caps)
         self._broadcasting = Broadcasting(self._policy)
         self._busy = False
+        self._reloads = 0
         self._too_high: FeeTooHigh | None = None
         self._lane: Lane | None = None
         self._following: Following | None = None
@@ -112,7 +113,7 @@ class Worker:
     def _enter(self) -> Lane:
         lane = self._connection.lane()
         if lane is not self._lane:
-            self._lane = lane
+            self._lane, self._reloads = lane, lane.reloads
             self._following = Following(self._transport, self._connection, lane, self._broadcasting, self._policy)
             self._preparing = Preparing(lane, self._pricing, self._policy, self._gate)
         return lane
@@ -120,9 +121,9 @@ class Worker:
     def _round(self, lane: Lane) -> bool:
         assert self._following is not None
         handover = Handover(self._signer, lane, self._pricing, hold=self._hold)
-        if lane.fresh:
+        if lane.fresh or lane.reloads != self._reloads:
             self._following.recover(handover)
-            lane.fresh = False
+            lane.fresh, self._reloads = False, lane.reloads
         elif lane.recount:
             with suppress(RpcError, RpcUnavailable):  # what is signed with a used nonce is signed again
                 count_mined(self._transport, lane)
@@ -148,13 +149,15 @@ class Worker:
             offered = self._preparing.offered()
         except FeeTooHigh:
             return False  # what waits behind the gap says so itself, in its row
+        with lane.store.read() as connection:
+            if outbox.queued_fills(connection, lane.id):
+                return False  # they are due in time, and get the lowest nonces then
         now = self._clock.time()
-        nothing = Intent(lane.address, b"", 0, _TRANSFER_GAS)
+        nothing = Intent(lane.address, b"", 0, TRANSFER_GAS)
         wanted = [(f"fill-{nonce}-{lane.lease.token}-{int(now * 1_000)}", nothing) for nonce in gaps]
-        with lane.store.write() as connection:
-            lane.lease.fence(connection)
+        with lane.writing() as connection:
             jobs = outbox.enqueue(connection, lane.id, wanted, now=now, due_at=now, kind=Kind.FILL)
-        self._send(lane, handover, [Call(lane.address, b"", 0, _TRANSFER_GAS, offered, job.id) for job in jobs])
+        self._send(lane, handover, [Call(lane.address, b"", 0, TRANSFER_GAS, offered, job.id) for job in jobs])
         return True
 
     def _take_due(self, lane: Lane, handover: Handover) -> bool:
@@ -177,8 +180,9 @@ class Worker:
             return False
         for one in prepared.aside:
             set_aside(lane, self._policy, one)
-        if prepared.calls:
-            self._send(lane, handover, prepared.calls)
+        calls = self._without_spare_fills(lane, prepared.calls, jobs)
+        if calls:
+            self._send(lane, handover, calls)
         self._busy = len(jobs) == self._policy.group
         if len(jobs) < min(room, self._policy.batch):
             # There is nothing to sign while a node answers.
@@ -186,9 +190,27 @@ class Worker:
             lane.flush()
         return True
 
+    def _without_spare_fills(self, lane: Lane, calls: Sequence[Call], jobs: Sequence[Job]) -> list[Call]:
+        """What was put in to fill gaps that are closed meanwhile, or that these calls close, is taken back: it would be
+        paid for.
+        """
+        fills = {job.id for job in jobs if job.kind is Kind.FILL}
+        if not fills:
+            return list(calls)
+        room = len(lane.gaps()) - sum(call.intent_id not in fills for call in calls)
+        spare = [call.intent_id for call in calls if call.intent_id in fills][max(room, 0) :]
+        if spare:
+            with lane.writing() as connection:
+                outbox.move(connection, spare, [IntentStatus.QUEUED], IntentStatus.CANCELLED, self._clock.time())
+        return [call for call in calls if call.intent_id not in spare]
+
     def _send(self, lane: Lane, handover: Handover, calls: Sequence[Call]) -> None:
         try:
             signed = handover.sign(calls)
+        except SignerFailed as error:
+            for call in calls:
+                postpone(lane, self._policy, call.intent_id, error.code, error.message, endless=True)
+            return
         except (FeeTooHigh, Paused, SendError) as error:
             # One of them is too dear, paused or cancelled, and nothing is stored: each for itself, so that it stops no
             # other.

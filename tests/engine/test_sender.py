@@ -264,3 +264,10 @@ def test_a_stuck_hand_over_does_not_block_the_others_for_ever(faulty, accounts, 
 def test_a_sender_shows_no_key(sender, accounts):
     assert accounts[0].private_key[2:] not in repr(sender)
     assert sender.address in repr(sender)
+
+
+def test_who_only_submits_does_not_remember_what_is_mined(chain, accounts):
+    sender = Sender(chain, LocalSigner(accounts[0].private_key), chain_id=31337)
+    for _ in range(150):
+        sender.submit(PAYEE, value=1, gas=21_000)
+    assert len(sender._connection.lane().opened()) <= 64

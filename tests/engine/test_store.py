@@ -6,7 +6,6 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import IntegrityError
 
 from actp.engine import lane as lane_module
 from actp.engine.gates import Paused
@@ -226,7 +225,7 @@ class TestAttempts:
         twice = [signed(jobs[0], 0, mark="x"), signed(jobs[1], 1, mark="x")]
         twice[1] = Submission(ADDRESS, 1, twice[0].tx_hash, twice[1].fields, b"y", GENESIS, (), jobs[1].id)
         with lane.turn(1, keep=True):
-            with pytest.raises(IntegrityError):
+            with pytest.raises(StoreError, match="not what this process remembers"):
                 lane.store_signed(twice)
             assert lane.free_nonces(2) == [0, 1]
         assert box.count() == {IntentStatus.QUEUED: 2}

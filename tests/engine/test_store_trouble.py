@@ -162,3 +162,26 @@ def test_bytes_are_stored_before_any_node_sees_them(chain, faulty, accounts, fil
     bench.box.submit(Intent(PAYEE, b"", 2), "a")
     bench.finish()
     assert stored == [1, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+def test_a_process_that_stands_still_within_a_transaction_does_not_stop_its_heir_for_ever(
+    chain, new_database, accounts, clock, monkeypatch
+):
+    """On PostgreSQL its locks are its connection's, and stay for as long as that does."""
+    monkeypatch.setattr(database, "_IDLE_SECONDS", 2)
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 1.0)
+    url = new_database()
+    frozen = Bench(chain, open_store(url, clock=clock), accounts[0].private_key)
+    frozen.worker.step()
+    heir = Bench(chain, open_store(url, clock=clock), accounts[0].private_key)
+    heir.enqueue(1)
+    transaction = frozen.store.write()
+    frozen.worker._lane.lease.fence(transaction.__enter__())  # it is stopped here, or the network to its host is gone
+    heir.worker.step()
+    clock.advance(31)
+    heir.finish(seconds=20)
+    assert paid(chain) == [0]
+    with pytest.raises(StoreError):
+        transaction.__exit__(None, None, None)

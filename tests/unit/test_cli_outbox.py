@@ -37,6 +37,16 @@ def test_the_list_names_dead_letters_with_their_reason(box, capsys):
     assert "order-2" not in printed
 
 
+def test_the_list_has_a_heading_with_value_and_age(box, capsys):
+    job = dead(box, "order-1")
+    with box.store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE intents SET created_at = created_at - 7200")
+    assert main(["outbox", "list"]) == 0
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["id", "status", "nonce", "age", "to", "value", "(wei)", "key"]
+    assert row.split() == [str(job.id), "dead", "-", "2h", ADDRESS, "5", "order-1", "reverted:", "Paused()"]
+
+
 def test_show_tells_what_was_asked_for(box, capsys):
     job = dead(box, "order-1")
     assert main(["outbox", "show", str(job.id)]) == 0
@@ -52,6 +62,9 @@ def test_a_dead_letter_is_driven_again_and_only_that(box, capsys):
     assert (again.status, again.tries, again.code) == (IntentStatus.QUEUED, 0, None)
     assert main(["outbox", "retry", str(job.id)]) == 2
     assert "only what is dead or held" in capsys.readouterr().err
+    assert main(["outbox", "cancel", str(job.id)]) == 0
+    assert main(["outbox", "retry", str(job.id)]) == 2
+    assert "put the call in again with a new one" in capsys.readouterr().err
 
 
 def test_what_is_queued_can_be_cancelled_and_what_is_open_cannot(box, capsys):
@@ -69,6 +82,17 @@ def test_what_is_queued_can_be_cancelled_and_what_is_open_cannot(box, capsys):
 def test_an_unknown_number_is_named(box, capsys, words):
     assert main(["outbox", *words]) == 2
     assert "There is no intent 7" in capsys.readouterr().err
+
+
+def test_a_store_is_named_by_its_path_too(box, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("ACTP_STORE_URL")
+    monkeypatch.chdir(tmp_path)
+    box.submit(Intent(ADDRESS), "order-1")
+    assert main(["outbox", "list", "--store", "outbox.db"]) == 0
+    assert "order-1" in capsys.readouterr().out
+    assert main(["outbox", "list", "--store", "other.db"]) == 1
+    assert "the path of a file that is there" in capsys.readouterr().err
+    assert not (tmp_path / "other.db").exists()
 
 
 def test_looking_at_a_store_makes_none(tmp_path, monkeypatch, capsys):

@@ -20,6 +20,7 @@ from actp.errors import ConfigError
 __all__ = ["Store", "memory_store", "missing_driver", "open_store", "parse_url"]
 
 _BUSY_SECONDS = 5.0
+_IDLE_SECONDS = 15
 _OTHER = {
     "genesis": "A development chain that was started again is another chain: give it a store of its own.",
     "kernel": "Calls of one deployment must not be taken for those of another: give each a store of its own.",
@@ -130,7 +131,8 @@ def missing_driver() -> Iterator[None]:
 
 def parse_url(url: str | Path) -> URL:
     """The URL of a store, or of the file at a path. Raises ConfigError, which does not show it."""
-    if isinstance(url, Path):
+    # Of text only a file that is there is one: a URL that is misspelt must not become the name of a new store.
+    if isinstance(url, Path) or Path(url).is_file():
         return URL.create("sqlite", database=str(url))
     try:
         parsed = make_url(url)
@@ -141,7 +143,7 @@ def parse_url(url: str | Path) -> URL:
         # The URL is not shown: it may hold a password.
         raise ConfigError(
             "The store's URL is not one of SQLite or PostgreSQL.",
-            hint="Write sqlite:///path/to/file or postgresql://user@host/name.",
+            hint="Write sqlite:///path/to/file, postgresql://user@host/name, or the path of a file that is there.",
         )
     return parsed.set(drivername="postgresql+psycopg") if backend == "postgresql" else parsed
 
@@ -175,7 +177,22 @@ def _sqlite(url: URL, durable: bool) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
-    return create_engine(url, pool_pre_ping=True, pool_timeout=_BUSY_SECONDS, connect_args={"connect_timeout": 5})
+    given = url.query.get("options", "")
+    # A process that stands still within a transaction, or whose host is gone, must not keep its locks for ever: its
+    # lease ends after 30 s, and then its heir has to write. What the URL says comes last, and so counts.
+    limits = f"-c lock_timeout={int(_BUSY_SECONDS)}s -c idle_in_transaction_session_timeout={_IDLE_SECONDS}s"
+    options = " ".join((limits, *((given,) if isinstance(given, str) else given)))
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_timeout=_BUSY_SECONDS,
+        connect_args={
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "tcp_user_timeout": _IDLE_SECONDS * 1_000,
+            "options": options,
+        },
+    )
 
 
 def _prepare(store: Store) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from actp.errors import ActpError, ConfigError
@@ -51,7 +51,7 @@ def translated(label: str) -> Iterator[None]:
         yield
     except IntegrityError:
         raise  # what a unique key says is for the caller to understand
-    except (DatabaseError, InterfaceError, PoolTimeout) as error:
+    except (DBAPIError, PoolTimeout) as error:
         found = _typed(label, error)
     else:
         return

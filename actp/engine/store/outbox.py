@@ -28,6 +28,7 @@ __all__ = [
     "open_jobs",
     "open_with",
     "postpone",
+    "queued_fills",
     "require_same",
     "retry",
     "settle",
@@ -125,6 +126,16 @@ def _is_due(now: float) -> ColumnElement[bool]:
     # What was written in the future was written before the clock was set back: its time may be hours away.
     set_back = intents.c.updated_at > now + _TOLERATED_SKEW
     return and_(intents.c.status == IntentStatus.QUEUED.value, or_(intents.c.due_at <= now, set_back))
+
+
+def queued_fills(connection: Connection, lane_id: int) -> int:
+    """How many transfers of nothing wait to fill a gap."""
+    query = select(func.count()).where(
+        intents.c.lane_id == lane_id,
+        intents.c.status == IntentStatus.QUEUED.value,
+        intents.c.kind == Kind.FILL.value,
+    )
+    return int(connection.execute(query).scalar_one())
 
 
 def open_jobs(connection: Connection, lane_id: int) -> list[Job]:
