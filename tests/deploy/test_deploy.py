@@ -161,7 +161,7 @@ def test_a_declined_deployment_sends_nothing(bench):
     assert bench.book.names() == []
 
 
-@pytest.mark.parametrize("same_process", [True, False])
+@pytest.mark.parametrize("same_process", [pytest.param(True, marks=pytest.mark.slow), False])
 @pytest.mark.parametrize("taken", [True, False])
 @pytest.mark.parametrize("step", range(4))
 def test_a_run_that_broke_off_is_completed_without_deploying_twice(bench, monkeypatch, step, taken, same_process):

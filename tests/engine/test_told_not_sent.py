@@ -66,6 +66,7 @@ def status_of(store, index=0):
         return [job.status for job in outbox.listed(connection)][index]
 
 
+@pytest.mark.slow
 def test_a_call_that_cannot_be_taken_back_is_not_called_not_sent(locked, sender_over, file_store, faulty):
     sender = sender_over(gate=Asked(lambda job: locked()), timeout=0.5)
     with pytest.raises(StoreError) as caught:
@@ -75,6 +76,7 @@ def test_a_call_that_cannot_be_taken_back_is_not_called_not_sent(locked, sender_
     assert (status_of(file_store), faulty.count(SEND)) == (IntentStatus.QUEUED, 0)
 
 
+@pytest.mark.slow
 def test_a_refusal_that_cannot_be_written_down_is_not_called_not_sent(locked, sender_over, file_store, faulty):
     def refuse(go_on, params):
         locked()
