@@ -167,9 +167,8 @@ class Lane(Noting):
             self.unsigned_from = max(self.unsigned_from, signed[-1].nonce + 1)
 
     def _ask(self, connection: Connection, hold: Hold, signed: Sequence[Submission]) -> None:
-        for one in signed:
-            job = outbox.by_id(connection, one.intent_id)
-            reason = None if job is None else hold.reason(connection, job)
+        for job in outbox.by_ids(connection, [one.intent_id for one in signed]).values():
+            reason = hold.reason(connection, job)
             if reason is not None:
                 raise Paused(f"Sends are paused: {reason}", hint="Nothing was sent.", retryable=True)
 

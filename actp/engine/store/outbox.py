@@ -15,6 +15,7 @@ from actp.errors import InvalidInput
 __all__ = [
     "KeyConflict",
     "by_id",
+    "by_ids",
     "by_key",
     "count",
     "due",
@@ -114,6 +115,15 @@ def by_id(connection: Connection, intent_id: int) -> Job | None:
     """The job of this number."""
     row = connection.execute(select(intents).where(intents.c.id == intent_id)).one_or_none()
     return None if row is None else _job(row)
+
+
+def by_ids(connection: Connection, intent_ids: Sequence[int]) -> dict[int, Job]:
+    """The jobs of these numbers."""
+    found: dict[int, Job] = {}
+    for start in range(0, len(intent_ids), _CHUNK):
+        query = select(intents).where(intents.c.id.in_(intent_ids[start : start + _CHUNK]))
+        found.update({job.id: job for job in map(_job, connection.execute(query))})
+    return found
 
 
 def due(connection: Connection, lane_id: int, now: float, limit: int) -> list[Job]:
