@@ -23,7 +23,7 @@ test: setup ## run the tests (ARGS='-k name' passes options to pytest)
 bench: setup ## run a benchmark: NAME=gas or engine
 	@$(call run_named,bench)
 
-soak: setup ## run a long test under load: NAME=engine
+soak: setup ## run a long test under load: NAME=engine or guard
 	@$(call run_named,soak)
 
 check: setup ## lint, format, types, import rules

@@ -42,7 +42,7 @@ def judge_allowances(
             known[key] = expected
             text = f"The token {token} does not tell the allowance of {spender}."
             findings.append(Finding(Kind.INCOMPLETE, text, owner, until, since.number, token))
-        elif actual != expected and not (first == UNLIMITED == actual):
+        elif actual != expected and not (first == UNLIMITED == actual):  # tokens need not count that one down
             text = f"The allowance of {spender} is {actual}, and {expected} by what was signed."
             amount = abs(actual - expected)
             findings.append(Finding(Kind.ALLOWANCE_CHANGED, text, owner, until, since.number, token, amount))

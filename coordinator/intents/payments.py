@@ -129,7 +129,7 @@ def create_escrow_batch(intent: CreateEscrowBatch, world: World) -> Built:
 
 
 def used_allowance(world: World, amount: int) -> tuple[AllowanceChange, ...]:
-    """What is left of the vault's allowance changes by what the vault takes, unless it is unlimited."""
-    if world.allowance_is_unlimited or not amount:
+    """What is left of the vault's allowance changes by what the vault takes; an unlimited one may or may not."""
+    if not amount:
         return ()
     return (AllowanceChange(world.token, world.wallet, world.vault, used=amount),)

@@ -35,7 +35,6 @@ from coordinator.types import BlockRef
 
 __all__ = ["EscrowState", "World"]
 
-_UNLIMITED = 2**256 - 1
 _MOST_IDS = 10_000
 # What is read of an escrow besides its record and what it released.
 _FURTHER_VIEWS: dict[type[Intent], tuple[str, ...]] = {
@@ -93,7 +92,6 @@ class World:
         self._prepared: dict[int, Intent] = {}
         self._ids: dict[tuple[str, int], str] = {}
         self._tokens: set[str] = {self.token}
-        self._allowance = Read("TestUSDC", self.token, "allowance", (self.wallet, self.vault))
         self._fee_recipient = self._view("feeRecipient")
         self._admin = self._view("admin")
         self._approved = self._view("approvedMediators", self.wallet)
@@ -130,11 +128,6 @@ class World:
         return self.block is not None and all(read in self._answers for read in self._reads(intent))
 
     # ---------------------------------------------------------------- what is known
-
-    @property
-    def allowance_is_unlimited(self) -> bool:
-        """Whether the vault may take whatever the wallet has. Many tokens do not count such an allowance down."""
-        return bool(self._answer(self._allowance) == _UNLIMITED)
 
     @property
     def may_mediate(self) -> bool:
@@ -244,10 +237,8 @@ class World:
         if not isinstance(intent, _ABOUT_ESCROWS) or not self.kernel.has_salts:
             return []
         if isinstance(intent, CreateEscrowBatch):
-            return [self._allowance]
+            return []
         reads = [] if intent.fee_recipient is None else [self._fee_recipient]
-        if isinstance(intent, Opening | DisputeEscrow):
-            reads.append(self._allowance)
         if isinstance(intent, ResolveDispute):
             reads += [self._admin, self._approved, self._approved_at]
         if isinstance(intent, OfEscrow):

@@ -6,9 +6,8 @@ from actp.errors import InvalidInput
 from coordinator.errors import NotWaiting, UnknownOperation
 from coordinator.lifecycle.desk import Desk
 from coordinator.lifecycle.proving import Ended, Links, after
-from coordinator.lifecycle.recent import Recent
 from coordinator.proofs import ProofKey
-from coordinator.store import approvals, moving, operations
+from coordinator.store import approvals, decisions, moving, operations
 from coordinator.store.approvals import Approval, ApprovalState
 from coordinator.store.moving import Move, Step
 from coordinator.types import Operation, Stage
@@ -22,10 +21,9 @@ _EXPIRED = "approval_expired"
 class Approving:
     """Answers for one wallet. Thread-safe."""
 
-    def __init__(self, desk: Desk, key: ProofKey, recent: Recent) -> None:
+    def __init__(self, desk: Desk, key: ProofKey) -> None:
         self._desk = desk
         self._key = key
-        self._recent = recent
 
     def approve(self, operation_id: int, by: str, reason: str = "") -> Operation:
         """Says yes. It is simulated and judged again before anything is signed. A second yes of the same person
@@ -89,7 +87,7 @@ class Approving:
 
     def _prove(self, moves: list[Move], now: float) -> Links:
         with self._desk.ledger.read() as connection:
-            decided = self._recent.get(connection, [move.operation.id for move in moves])
+            decided = decisions.latest(connection, [move.operation.id for move in moves])
         links = Links.at_end(self._desk, self._key)
         links.prove([Ended(after(move, now), decided.get(move.operation.id)) for move in moves])
         return links

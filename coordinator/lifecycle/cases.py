@@ -26,6 +26,7 @@ class Case:
     approved_by: str | None = None
     built: Built | None = None
     draws: int = 0
+    most_fee: int | None = None
     simulation: Simulation | None = None
     decision: Decision | None = None
     failure: tuple[Stage, str, str] | None = None
@@ -125,5 +126,6 @@ def allowing(case: Case, outbox_id: int, now: float) -> Move:
         "counterparty": subject.counterparty,
         "locks": subject.locks,
         "draws": str(case.draws),
+        "most_fee": None if case.most_fee is None else str(case.most_fee),
     }
     return Move(case.operation, _steps(case, Stage.SIGNING, "allowed", detail), values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,10 +23,11 @@ from coordinator.lifecycle.treasury import Book, open_book, read_holdings
 from coordinator.policy import Facts, evaluate
 from coordinator.proofs import ProofKey
 from coordinator.simulation import simulate_all
-from coordinator.store import approvals, decisions, exposures, moving, operations, pauses, peaks, wallets
+from coordinator.store import approvals, decisions, exposures, moving, operations, pauses, peaks, points, wallets
 from coordinator.store.exposures import Open
+from coordinator.store.points import StoredPoint
 from coordinator.store.wallets import WalletRow
-from coordinator.types import Ruling, Stage
+from coordinator.types import IntentType, Ruling, Stage
 
 __all__ = ["BATCH", "Deciding"]
 
@@ -44,6 +46,8 @@ class _Round:
     under_way: list[Open]
     allowances: Allowances
     cases: list[Case]
+    point: StoredPoint | None = None
+    """The newest point, which must still be it when the decision is written."""
     short: list[Case] = field(default_factory=list)
     """What the vault's allowance does not suffice for."""
 
@@ -66,20 +70,23 @@ class Deciding:
     def round(self, point: Point | None, room: int = BATCH) -> list[Case] | None:
         """Decides about at most `room` operations; those that changed, None if there was nothing to decide.
 
-        `point` is up to where everything is explained. If node or store fail in the middle of it, nothing has moved.
-        Raises RpcError, RpcUnavailable, StoreError.
+        Without a `point` nothing is guarded; else what is on its way is taken off the newest one. If node or store fail
+        in the middle of it, nothing has moved. Raises RpcError, RpcUnavailable, StoreError.
         """
-        found = self._read(min(room, BATCH))
+        found = self._read(min(room, BATCH), guarded=point is not None)
         if not found.cases:
             return None
         cases = self._build(found)
         assets = {case.built.subject.asset for case in cases if case.built is not None}
+        if found.point is not None:
+            point = Point.from_json(json.loads(found.point.content))
         holdings = read_holdings(self._desk, point, assets)
         with self._desk.ledger.read() as connection:
             book = open_book(connection, self._desk, found.under_way, holdings, self._desk.ledger.now())
         cases = self._with_allowance(found, cases, book)
         self._simulate(cases)
         self._judge(cases, book)
+        cases += self._denied_anyway(found, book)
         try:
             self._commit(found, cases, book)
         except LedgerConflict as error:
@@ -89,7 +96,7 @@ class Deciding:
 
     # ---------------------------------------------------------------- reading
 
-    def _read(self, room: int) -> _Round:
+    def _read(self, room: int, *, guarded: bool) -> _Round:
         desk, monotonic = self._desk, self._desk.ledger.store.clock.monotonic()
         self._later = {one: until for one, until in self._later.items() if until > monotonic}
         with desk.ledger.read() as connection:
@@ -112,13 +119,14 @@ class Deciding:
             again = [one.id for one in due if one.stage is Stage.SIMULATING]
             answers = approvals.by_operation(connection, again)
             under_way = exposures.under_way(connection, desk.account)
+            newest = points.newest(connection, desk.account) if guarded else []
         cases = []
         for one in due:
             intent = parse(one.type, one.intent)
             assert isinstance(intent, Spending)
             answer = answers.get(one.id)
             cases.append(Case(one, intent, None if answer is None else answer.by))
-        return _Round(seen, under_way, allowances, cases)
+        return _Round(seen, under_way, allowances, cases, newest[0] if newest else None)
 
     # ---------------------------------------------------------------- building and simulating
 
@@ -149,7 +157,7 @@ class Deciding:
         enough = []
         left = book.allowance - book.drawn
         for case in cases:
-            if case.draws <= left:
+            if not case.draws or case.draws <= left:  # what is on its way may have drawn on more than is left
                 left -= case.draws
             elif found.allowances.refused(case.operation):
                 newest = found.allowances.newest
@@ -193,7 +201,25 @@ class Deciding:
                 reasons = [one for one in case.decision.reasons if one.ruling is Ruling.DENY]
                 case.failure = (Stage.POLICY_EVAL, code_of(reasons[0]), " ".join(one.message for one in reasons))
             elif case.decision.ruling is Ruling.ALLOW:
-                book.take(facts.subject, facts.call.to, facts.agent, case.draws)
+                case.most_fee = fee
+                bond = case.operation.type is IntentType.DISPUTE_ESCROW
+                book.take(facts.subject, facts.call.to, facts.agent, case.draws, fee=fee, bond=bond)
+
+    def _denied_anyway(self, found: _Round, book: Book) -> list[Case]:
+        """What the allowance is not raised for, because the policy denies it whatever the allowance is. Its fee is not
+        known before it can be simulated, and is judged then.
+        """
+        denied = []
+        high, now = book.raise_peaks(), self._chain_time(found.short)
+        for case in found.short:
+            decision = evaluate(self._facts(case, book, high, 0, now), self._desk.settings)
+            if decision.ruling is Ruling.DENY:
+                case.decision = decision
+                reasons = [one for one in decision.reasons if one.ruling is Ruling.DENY]
+                case.failure = (Stage.POLICY_EVAL, code_of(reasons[0]), " ".join(one.message for one in reasons))
+                denied.append(case)
+        found.short = [case for case in found.short if case.failure is None]
+        return denied
 
     def _facts(self, case: Case, book: Book, high: Mapping[str, int], fee: int | None, now: int) -> Facts:
         desk, intent, built = self._desk, case.intent, case.built
@@ -248,6 +274,8 @@ class Deciding:
         with desk.ledger.write() as connection:
             if cases:
                 wallets.count_decision(connection, desk.account, found.seen)
+            if found.point is not None:
+                points.require_newest(connection, desk.account, found.point.version)
             jobs = desk.outbox.submit_all([job_of(case) for case in allowed], connection=connection) if allowed else []
             moves = [move for _, move in failed]
             moves += [asking(case) for case in asked]

@@ -10,7 +10,7 @@ from typing import Any
 from actp.engine.store.schema import IntentStatus
 from coordinator.canonical import canonical
 from coordinator.errors import LedgerConflict
-from coordinator.guard import DeltaGuard, Examination, Point, Sent, TxVerdict
+from coordinator.guard import DeltaGuard, Examination, Kind, Point, Sent, TxVerdict
 from coordinator.lifecycle import verdicts as made
 from coordinator.lifecycle.desk import Desk
 from coordinator.lifecycle.proving import Ended, Links, after
@@ -23,10 +23,11 @@ from coordinator.proofs import ProofKey
 from coordinator.proofs.parts import execution_part
 from coordinator.store import breaches, escrows, losses, moving, operations, pauses, points, sendings, verdicts
 from coordinator.store.decisions import Decided
+from coordinator.store.losses import Loss
 from coordinator.store.moving import Move, Step
 from coordinator.store.points import StoredPoint
 from coordinator.store.sendings import Sending
-from coordinator.types import Effects, Operation, Stage
+from coordinator.types import ETH, Effects, Operation, Stage
 
 __all__ = ["Following"]
 
@@ -109,10 +110,23 @@ class Following:
         links.prove([Ended(one, decided.get(one.id), executed.get(one.id)) for one in ended])
         with desk.ledger.write() as connection:
             moving.move(connection, desk.account, moves, now)
-            escrows.add(connection, desk.account, made.funded(desk, {one.id: one for one in ended}, decided, now))
+            happened = {one.id: one for one in ended if one.stage is Stage.CONFIRMED}
+            escrows.add(connection, desk.account, made.funded(desk, happened, decided, now))
+            losses.add(connection, desk.account, self._fees(ended, executed), now)
             links.write(connection, now)
         self._recent.forget(one.id for one in ended)
         return True
+
+    def _fees(self, ended: Sequence[Operation], executed: Mapping[int, Mapping[str, Any]]) -> list[Loss]:
+        """What being mined has cost by the receipts alone, where no guard says it."""
+        rows = []
+        for one in ended:
+            if one.id in executed and one.tx_hash is not None:
+                receipt = executed[one.id]["receipt"]
+                fee = int(receipt["gasUsed"]) * int(receipt["effectiveGasPrice"])
+                fee += int(receipt["l1Fee"] or 0) + int(receipt["operatorFee"] or 0)
+                rows.append(Loss(losses.GAS, one.tx_hash, one.id, ETH, fee))
+        return rows
 
     def _engine_move(self, operation: Operation, sending: Sending, now: float) -> Move | None:
         status = sending.status
@@ -145,7 +159,7 @@ class Following:
         self._keeper.forget()
         examined = self._guard.advance(point, lambda: self._sent(nonce))
         if examined.reorged:
-            return self._reopening.by_guard(stored)
+            return self._reopening.by_guard(stored, self._guard)
         if examined.point == point and not examined.verdicts and not examined.findings:
             return False
         self._write(examined, stored)
@@ -195,14 +209,19 @@ class Following:
             verdicts.add(connection, desk.account, made.verdict_rows(examined.verdicts), now)
             breaches.add(connection, desk.account, made.found_rows(examined.findings), now)
             losses.add(connection, desk.account, made.gas_losses(desk, examined.verdicts), now)
-            escrows.add(connection, desk.account, made.funded(desk, ended, decided, now))
+            did = {one.operation_id for one in examined.verdicts if one.succeeded}
+            happened = {number: one for number, one in ended.items() if number in did}
+            escrows.add(connection, desk.account, made.funded(desk, happened, decided, now))
+            if any(one.kind in (Kind.RECEIVED, Kind.GIFT) for one in examined.findings):
+                escrows.look_again_at_all(connection, desk.account)
             escrows.look_again(
                 connection, desk.account, [one.transaction_id for one in ended.values() if one.transaction_id]
             )
             if self._auto_pause:
                 for finding in examined.breached:
                     spender = found.get(finding.operation_id or 0)
-                    agent = None if spender is None else spender.agent
+                    # Who has the key is no agent: all of the treasury is at stake.
+                    agent = None if spender is None or finding.kind is Kind.KEY_USED else spender.agent
                     pauses.add(connection, desk.account, agent, by=_GUARD, reason=finding.message, now=now)
         for finding in examined.breached:
             _log.error("The delta guard found %s: %s", finding.kind.value, finding.message)

@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import RootTransaction
 
 from actp.engine import Decision, Job, Refusal
+from actp.engine.intents import Kind
 from coordinator.lifecycle.desk import Desk
 from coordinator.simulation import simulate_all
-from coordinator.store import operations, pauses
+from coordinator.store import exposures, operations, pauses
 from coordinator.types import Call
 
 __all__ = ["Freshness", "PauseHold"]
@@ -44,15 +45,22 @@ class PauseHold:
 
 
 class Freshness:
-    """The engine's `Gate`: a call whose gas is known from its simulation is not simulated again before it is signed,
-    unless that was too long ago because it had to wait.
+    """The engine's `Gate`: nothing is signed but what an operation under way was decided to be. A call whose gas is
+    known from its simulation is not simulated again before it is signed, unless that was too long ago because it had
+    to wait.
     """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._under_way: set[int] = set()
+        """The engine's numbers of operations under way that were not asked about since they were read."""
 
     def decide(self, job: Job) -> Refusal:
         """See `actp.engine.gates.Gate`."""
+        if job.kind is Kind.FILL:
+            return Refusal(Decision.ALLOW)
+        if not self._is_under_way(job):
+            return Refusal(Decision.DENY, "No operation that is under way stands behind it: hand its intent in again.")
         intent = job.intent
         waited = self._desk.ledger.now() - job.created_at
         if intent.gas is None or intent.to is None or waited < _FRESH_FOR or not job.key.startswith("op-"):
@@ -62,3 +70,12 @@ class Freshness:
         if again.ok:
             return Refusal(Decision.ALLOW)
         return Refusal(Decision.DENY, again.reason or again.code or "Its simulation fails by now.")
+
+    def _is_under_way(self, job: Job) -> bool:
+        """Whether it is an operation's that has not ended: a dead letter that is driven again is one that has."""
+        if job.id not in self._under_way:
+            with self._desk.ledger.read() as connection:
+                self._under_way = set(exposures.under_way_in_outbox(connection, self._desk.account))
+        known = job.id in self._under_way
+        self._under_way.discard(job.id)
+        return known

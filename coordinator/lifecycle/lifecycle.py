@@ -20,6 +20,7 @@ from coordinator.errors import LedgerConflict, UnknownOperation
 from coordinator.guard import DeltaGuard, Watched
 from coordinator.lifecycle import submitting
 from coordinator.lifecycle.approving import Approving
+from coordinator.lifecycle.cases import ruling_of
 from coordinator.lifecycle.deciding import BATCH, Deciding
 from coordinator.lifecycle.desk import Desk, Reference
 from coordinator.lifecycle.following import Following
@@ -37,7 +38,7 @@ from coordinator.store import proofs as proof_rows
 from coordinator.store.accounts import Account
 from coordinator.store.approvals import Approval
 from coordinator.store.pauses import Pause
-from coordinator.types import IntentType, Operation, Stage
+from coordinator.types import IntentType, Operation, Ruling, Stage
 
 __all__ = ["Lifecycle"]
 
@@ -95,7 +96,7 @@ class Lifecycle:
             desk, key, fee_policy=caps, standing_allowance=standing_allowance, approval_seconds=approval_seconds
         )
         self._following = Following(desk, key, recent, keeper, examiner, auto_pause=auto_pause_on_breach)
-        self._approving = Approving(desk, key, recent)
+        self._approving = Approving(desk, key)
         self._querying = Querying(desk)
         self._keeping = Keeping(desk, key)
         self._engine_policy = engine_policy or EnginePolicy()
@@ -295,11 +296,16 @@ class Lifecycle:
         try:
             point = self._following.point()
             with desk.ledger.read() as connection:
-                queued = operations.count_in(connection, desk.account, Stage.SIGNING)
+                # What is paused must not take the room of the others.
+                paused = tuple(pauses.active(connection, desk.account))
+                queued = operations.count_in(connection, desk.account, Stage.SIGNING, without_agents=paused)
             cases = self._deciding.round(point, _MOST_QUEUED - queued)
             answered = self._querying.round()
         except (FeeTooHigh, RpcError, RpcUnavailable) as error:
             _log.warning("Nothing is decided for now: %s", error)
             return False
-        self._recent.note(case.decided for case in cases or ())
+        # What waits for an approval is decided again, perhaps by another process.
+        self._recent.note(
+            case.decided for case in cases or () if case.failure is None and ruling_of(case) is Ruling.ALLOW
+        )
         return bool(cases) or answered

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 from actp.errors import ActpError
+from coordinator.errors import LedgerConflict
 from coordinator.intents import World, parse, queries
 from coordinator.lifecycle.desk import Desk
 from coordinator.store import escrows, moving, operations
@@ -63,7 +65,7 @@ class Querying:
         return list(dict.fromkeys([*steps, *(one.transaction_id for one in funded)]))
 
     def _move(self, operation: Operation, move: Move) -> None:
-        with self._desk.ledger.write() as connection:
+        with suppress(LedgerConflict), self._desk.ledger.write() as connection:  # then somebody else has answered
             moving.move(connection, self._desk.account, [move], self._desk.ledger.now())
 
 

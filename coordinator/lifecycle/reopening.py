@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 
 from actp.engine.exchange import ask_all
 from actp.errors import RpcError
+from coordinator.canonical import canonical
+from coordinator.guard import DeltaGuard, Point
 from coordinator.lifecycle.desk import Desk
 from coordinator.lifecycle.proving import Links
 from coordinator.lifecycle.recent import Recent
@@ -31,7 +34,7 @@ class Reopening:
         self._key = key
         self._recent = recent
 
-    def by_guard(self, lost: StoredPoint) -> bool:
+    def by_guard(self, lost: StoredPoint, guard: DeltaGuard) -> bool:
         """The block of the newest point is gone: everything after the newest one that is still there is void.
 
         Raises RpcError, RpcUnavailable, LedgerConflict, StoreError.
@@ -48,8 +51,11 @@ class Reopening:
         for answer in answers:
             if isinstance(answer, RpcError):
                 raise answer
-        # Without any, the oldest: the guard reconciles the whole span from there.
-        back = there[0] if there else known[-1]
+        if there:
+            back = there[0]
+        else:
+            anchor = guard.anchor(Point.from_json(json.loads(known[-1].content)))
+            back = StoredPoint(lost.version, anchor.block, canonical(anchor.as_json()).decode())
         with desk.ledger.read() as connection:
             ended = operations.mined_above(connection, desk.account, back.block.number)
         _log.warning("Blocks above %d are gone: %d operations are open again.", back.block.number, len(ended))

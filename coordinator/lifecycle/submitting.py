@@ -90,16 +90,21 @@ def record(
 
 
 def _draft(request: Request) -> Draft:
-    if not 0 < len(request.agent) <= _LONGEST:
-        raise InvalidInput(f"An agent's name has 1 to {_LONGEST} characters.")
+    if not 0 < len(request.agent) <= _LONGEST or not _storable(request.agent):
+        raise InvalidInput(f"An agent's name has 1 to {_LONGEST} characters.", hint="NUL and half surrogates are none.")
     if request.agent == TREASURY_AGENT:
         raise InvalidInput(f"The name {TREASURY_AGENT!r} is the lifecycle's own.", hint="Name another agent.")
     key = secrets.token_hex(16) if request.key is None else request.key
-    if not 0 < len(key) <= _LONGEST:
+    if not 0 < len(key) <= _LONGEST or not _storable(key):
         raise InvalidInput(f"An idempotency key has 1 to {_LONGEST} characters.")
     intent = parse(request.type, request.intent)
     written = canonical(body(intent))
     return Draft(str(uuid.uuid4()), request.agent, key, intent.type, written.decode(), sha256(written))
+
+
+def _storable(text: str) -> bool:
+    """Whether every database takes it."""
+    return "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def _require_free(paused: Mapping[str, pauses.Pause], agent: str) -> None:

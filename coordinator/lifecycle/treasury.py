@@ -41,6 +41,8 @@ class Book:
     locked: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     locked_at: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     locked_with: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    doubtful: dict[str, int] = field(default_factory=dict)
+    """What of `locked` nobody has looked at since it may have changed."""
     known_peaks: dict[str, int] = field(default_factory=dict)
     """The peaks as they are stored."""
     peaks: dict[str, int] = field(default_factory=dict)
@@ -54,8 +56,9 @@ class Book:
         """How often the agent, and the whole wallet, was allowed something lately."""
         return Counts(*self._by_agent[agent]), Counts(*self._by_wallet)
 
-    def take(self, subject: Subject, contract: str, agent: str, draws: int) -> None:
+    def take(self, subject: Subject, contract: str, agent: str, draws: int, *, fee: int | None, bond: bool) -> None:
         """Counts what was just allowed."""
+        self.risk(subject.asset, subject.amount, fee, bond=bond)
         self.spend(subject.asset, subject.amount, contract, subject.counterparty, locks=subject.locks)
         self.drawn += draws
         if subject.transaction_id is not None:
@@ -68,6 +71,12 @@ class Book:
             self.balances[asset] -= amount
         if locks:
             self.lock(asset, amount, contract, counterparty)
+
+    def risk(self, asset: str, amount: int, fee: int | None, *, bond: bool) -> None:
+        """What may be lost with it counts as lost until it is known."""
+        self.lost_today[ETH] = self.lost_today.get(ETH, 0) + (fee or 0)
+        if bond:
+            self.lost_today[asset] = self.lost_today.get(asset, 0) + amount
 
     def lock(self, asset: str, amount: int, contract: str, counterparty: str | None) -> None:
         """So much lies in an escrow."""
@@ -84,8 +93,13 @@ class Book:
                 self._by_wallet[index] += 1
 
     def totals(self) -> dict[str, int]:
-        """What the wallet and its open escrows have together, by asset."""
-        return {asset: held + self.locked.get(asset, 0) for asset, held in self.balances.items()}
+        """What the wallet and its open escrows certainly have together, by asset: what may have come back to the wallet
+        since somebody looked at its escrow must not count twice, as peaks never fall.
+        """
+        return {
+            asset: held + self.locked.get(asset, 0) - self.doubtful.get(asset, 0)
+            for asset, held in self.balances.items()
+        }
 
     def raise_peaks(self) -> dict[str, int]:
         """The peaks, which what there is now may be above."""
@@ -105,10 +119,14 @@ def open_book(connection: Connection, desk: Desk, under_way: Sequence[Open], hol
             book.busy.add(one.transaction_id)
     for escrow in escrows.all_open(connection, desk.account):
         book.lock(escrow.asset, escrow.locked, escrow.contract, escrow.counterparty)
+        if not escrow.checked_at:
+            book.doubtful[escrow.asset] = book.doubtful.get(escrow.asset, 0) + escrow.locked
     book.known_peaks = peaks.read(connection, desk.account)
     book.peaks = dict(book.known_peaks)
     if desk.settings.max_daily_loss is not None:
         book.lost_today = losses.since(connection, desk.account, now - now % _DAY)
+    for one in under_way:
+        book.risk(one.asset, one.amount, one.most_fee, bond=one.bond)
     if desk.settings.agent_rate is not None or desk.settings.wallet_rate is not None:
         for agent, at in exposures.decided_since(connection, desk.account, now - _DAY):
             book.note_decided(agent, max(now - at, 0.0))

@@ -102,11 +102,13 @@ def gas_losses(desk: Desk, found: Sequence[TxVerdict]) -> list[losses.Loss]:
 
 
 def funded(desk: Desk, ended: Mapping[int, Operation], decided: Mapping[int, Decided], now: float) -> list[Locked]:
-    """The escrows that confirmed operations have put something into: their amount, or a bond."""
+    """The escrows that operations which were mined and succeeded, whatever else is wrong with them, have put something
+    into: their amount, or a bond.
+    """
     opened = []
     for one in ended.values():
         made = decided.get(one.id)
-        if one.stage is not Stage.CONFIRMED or one.type not in _LOCKING or made is None or made.call is None:
+        if one.type not in _LOCKING or made is None or made.call is None:
             continue
         for transaction_id, provider, amount in _parts(desk, one, made):
             opened.append(Locked(transaction_id, one.id, desk.token, made.call.to, provider, amount, amount, True, now))

@@ -12,7 +12,7 @@ from actp.engine.store.conflicts import insert_or_ignore
 from coordinator.store.accounts import Account
 from coordinator.store.schema import escrows
 
-__all__ = ["Locked", "add", "all_open", "due", "forget_of", "listed", "look_again", "note"]
+__all__ = ["Locked", "add", "all_open", "due", "forget_of", "listed", "look_again", "look_again_at_all", "note"]
 
 
 _CHUNK = 500
@@ -87,6 +87,11 @@ def look_again(connection: Connection, account: Account, transaction_ids: Sequen
             .values(open=True, checked_at=0.0)
         )
         connection.execute(statement, [{"b_id": one} for one in transaction_ids])
+
+
+def look_again_at_all(connection: Connection, account: Account) -> None:
+    """Somebody paid the wallet: it may have come out of any of its escrows."""
+    connection.execute(update(escrows).where(account.owns(escrows), escrows.c.open.is_(True)).values(checked_at=0.0))
 
 
 def all_open(connection: Connection, account: Account) -> list[Locked]:

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, select
 
 from coordinator.store.accounts import Account
 from coordinator.store.schema import operations
-from coordinator.types import Stage
+from coordinator.types import IntentType, Stage
 
-__all__ = ["Open", "decided_since", "under_way"]
+__all__ = ["Open", "decided_since", "under_way", "under_way_in_outbox"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class Open:
     locks: bool
     draws: int
     transaction_id: str | None
+    most_fee: int | None = None
+    bond: bool = False
 
 
 def under_way(connection: Connection, account: Account) -> list[Open]:
@@ -38,6 +40,8 @@ def under_way(connection: Connection, account: Account) -> list[Open]:
         operations.c.locks,
         operations.c.draws,
         operations.c.transaction_id,
+        operations.c.most_fee,
+        operations.c.type,
     ).where(
         account.owns(operations),
         operations.c.stage.in_([Stage.SIGNING.value, Stage.SUBMITTING.value]),
@@ -45,9 +49,24 @@ def under_way(connection: Connection, account: Account) -> list[Open]:
         operations.c.asset.is_not(None),
     )
     return [
-        Open(number, asset, int(amount), contract, counterparty, bool(locks), int(draws), transaction_id)
-        for number, asset, amount, contract, counterparty, locks, draws, transaction_id in connection.execute(query)
-    ]
+        Open(
+            number, asset, int(amount), contract, counterparty, bool(locks), int(draws), transaction_id,
+            None if most_fee is None else int(most_fee), kind == IntentType.DISPUTE_ESCROW.value,
+        )
+        for number, asset, amount, contract, counterparty, locks, draws, transaction_id, most_fee, kind
+        in connection.execute(query)
+    ]  # fmt: skip
+
+
+def under_way_in_outbox(connection: Connection, account: Account) -> list[int]:
+    """The engine's numbers of what is under way."""
+    query = select(operations.c.outbox_id).where(
+        account.owns(operations),
+        operations.c.stage.in_([Stage.SIGNING.value, Stage.SUBMITTING.value]),
+        operations.c.final.is_(False),
+        operations.c.outbox_id.is_not(None),
+    )
+    return list(connection.execute(query).scalars())
 
 
 def decided_since(connection: Connection, account: Account, since: float) -> list[tuple[str, float]]:

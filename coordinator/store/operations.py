@@ -261,13 +261,15 @@ def newest_of(connection: Connection, account: Account, agent: str, kind: Intent
     return None if row is None else _operation(row)
 
 
-def count_in(connection: Connection, account: Account, stage: Stage) -> int:
-    """How many operations are in a stage now."""
+def count_in(connection: Connection, account: Account, stage: Stage, *, without_agents: Sequence[str] = ()) -> int:
+    """How many operations are in a stage now, without those of some agents."""
     query = (
         select(func.count())
         .select_from(operations)
         .where(account.owns(operations), operations.c.stage == stage.value, operations.c.final.is_(False))
     )
+    if without_agents:
+        query = query.where(operations.c.agent.not_in(without_agents))
     return int(connection.execute(query).scalar() or 0)
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select
 
+from coordinator.errors import LedgerConflict
 from coordinator.store.accounts import Account
 from coordinator.store.schema import points
 from coordinator.types import BlockRef
 
-__all__ = ["StoredPoint", "append", "newest"]
+__all__ = ["StoredPoint", "append", "newest", "require_newest"]
 
 _KEPT = 100
 
@@ -46,3 +47,14 @@ def append(connection: Connection, account: Account, block: BlockRef, content: s
     row = {"version": seen + 1, "block_number": block.number, "block_hash": block.hash, "point": content, "at": now}
     connection.execute(insert(points).values(**account.columns, **row))
     connection.execute(delete(points).where(account.owns(points), points.c.version <= seen - _KEPT))
+
+
+def require_newest(connection: Connection, account: Account, version: int) -> None:
+    """Raises LedgerConflict if another process has moved on from this version: what left the list of what is on its way
+    by that is still in the balances of this one.
+    """
+    found = newest(connection, account)
+    if not found or found[0].version != version:
+        raise LedgerConflict(
+            "Another process was faster with this wallet.", hint="Nothing was changed. Try again.", retryable=True
+        )

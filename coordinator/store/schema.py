@@ -106,6 +106,7 @@ operations = Table(
     Column("counterparty", String(42)),
     Column("locks", Boolean),
     Column("draws", String(78)),
+    Column("most_fee", String(78)),
     Column("final", Boolean, nullable=False),
     UniqueConstraint("chain_id", "wallet", "agent", "key"),
     UniqueConstraint("outbox_id"),

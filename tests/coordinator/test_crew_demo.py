@@ -199,6 +199,7 @@ def test_time_only_moves_forward_in_the_story(bundled_events: tuple[Event, ...])
     assert times == sorted(times)
 
 
+@pytest.mark.slow
 def test_every_ending_in_every_variant_adds_up(every_ending: tuple[Stage, Report]) -> None:
     _, report = every_ending
     assert {line.account.name: line.after for line in report.balances if line.after} == {
@@ -456,6 +457,7 @@ def test_what_could_not_be_checked_is_said(bundled_events: tuple[Event, ...]) ->
     assert "370 checks; not checked: link 2, balances: The node is forgetful." in text
 
 
+@pytest.mark.slow
 def test_every_eth_transaction_of_the_treasury_is_an_operation_with_a_verdict_and_a_proof(
     every_ending: tuple[Stage, Report],
 ) -> None:

@@ -366,3 +366,19 @@ def test_a_sender_that_nobody_watches_is_refused(world: World) -> None:
     world.empty()
     with pytest.raises(InvalidInput, match="not watched"):
         world.look()
+
+
+def test_a_node_that_answers_once_from_the_next_block_is_no_breach(world: World, faulty: FaultyTransport) -> None:
+    world.mine(world.pay(10))
+    after = world.node.request("eth_getBalance", [world.us.address, "latest"])
+    wrong = iter([hex(int(after, 16) - 21_000)])
+
+    def from_the_next_block(forward: Any, params: list[Any]) -> Any:
+        answer = forward()
+        return next(wrong, answer) if answer == after else answer
+
+    faulty.always("eth_getBalance", from_the_next_block)
+    seen = [world.look(), world.look()]
+    assert [kind for one in seen for kind in kinds(one)] == []
+    assert [verdict for one in seen for verdict in verdicts(one)] == ["ok"]
+    assert next(wrong, None) is None

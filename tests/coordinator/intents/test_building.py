@@ -337,7 +337,7 @@ def test_a_batch_is_read_in_one_exchange_and_creates_ask_nothing_more(
 
     faulty.batch = counting  # type: ignore[method-assign]
     world.prepare(intents)
-    assert [len(calls) for calls in exchanges] == [2, 1 + 3 * 3]
+    assert [len(calls) for calls in exchanges] == [2, 3 * 3]
     exchanges.clear()
     assert all(isinstance(build(intent, world), Built) for intent in intents)
     assert exchanges == []

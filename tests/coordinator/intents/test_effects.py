@@ -140,9 +140,13 @@ def test_an_escrow_with_a_schedule(requester: ACTPClient, provider: ACTPClient) 
     assert what.texts[parts[0].condition_hash] == "a draft"
 
 
-def test_an_unlimited_allowance_is_not_expected_to_shrink(requester: ACTPClient, provider: ACTPClient) -> None:
+def test_what_the_vault_takes_is_told_of_an_unlimited_allowance_too(
+    requester: ACTPClient, provider: ACTPClient
+) -> None:
     requester.token.approve(requester.escrow.address, 2**256 - 1)
-    assert built(requester, "create_escrow", **opening(requester, provider)).effects.allowances == ()
+    assert built(requester, "create_escrow", **opening(requester, provider)).effects.allowances == (
+        AllowanceChange(requester.token.address, requester.address, requester.escrow.address, used=PRICE),
+    )
 
 
 def orders(requester: ACTPClient, providers: list[ACTPClient], **more: Any) -> list[dict[str, Any]]:
@@ -380,7 +384,7 @@ RULINGS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("by", ["requester", "provider"])
+@pytest.mark.parametrize("by", ["requester", pytest.param("provider", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("bond", ["own", "stranger", "owed", "both"])
 def test_rulings(
     by: str,

@@ -9,9 +9,9 @@ from actp.deployments import Deployment
 from actp.engine.store import open_store
 from actp.testing import FakeClock, FaultyTransport
 from tests.coordinator.lifecycle.support import House
-from tests.engine.conftest import clock, postgresql, url
+from tests.engine.conftest import clock, new_database, postgresql, url
 
-__all__ = ["clock", "postgresql", "url"]
+__all__ = ["clock", "new_database", "postgresql", "url"]
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from actp.engine.store import Store, open_store
 from actp.testing import FakeClock
 from coordinator.store import Ledger, open_ledger
 from coordinator.store.accounts import Account
-from tests.engine.conftest import clock, postgresql, url
+from tests.engine.conftest import clock, new_database, postgresql, url
 
-__all__ = ["clock", "postgresql", "url"]
+__all__ = ["clock", "new_database", "postgresql", "url"]
 
 
 @pytest.fixture

@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("counterparty", sa.String(42)),
         sa.Column("locks", sa.Boolean),
         sa.Column("draws", sa.String(78)),
+        sa.Column("most_fee", sa.String(78)),
         sa.Column("final", sa.Boolean, nullable=False),
         sa.UniqueConstraint("outbox_id"),
         sa.UniqueConstraint("chain_id", "wallet", "agent", "key"),

@@ -1,0 +1,1 @@
+"""What `scripts.soak.guard` is made of: treasuries under kills, strangers and attacks, and the audit."""
