@@ -55,6 +55,7 @@ def test_a_delegation_that_is_taken_back_at_once_is_a_breach(world: World) -> No
     assert kinds(world.look()) == ["key_used", "key_used"]
 
 
+@pytest.mark.usefixtures("session_anvil")
 def test_a_fee_that_no_receipt_shows_is_a_breach(accounts) -> None:  # type: ignore[no-untyped-def]
     with AnvilProcess(chain_id=84_532, extra_args=["--network", "optimism"]) as anvil:
         world = World(anvil, accounts)
@@ -69,6 +70,7 @@ def test_a_fee_that_no_receipt_shows_is_a_breach(accounts) -> None:  # type: ign
         assert seen.findings[0].asset == ETH
 
 
+@pytest.mark.usefixtures("session_anvil")
 def test_a_node_that_really_drops_its_states(accounts) -> None:  # type: ignore[no-untyped-def]
     with AnvilProcess(extra_args=["--prune-history", "3"]) as anvil:
         world = World(anvil, accounts)
