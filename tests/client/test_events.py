@@ -280,7 +280,7 @@ class TestNodesThatRefuse:
             RpcUnavailable("no connection"),
         ],
     )
-    @pytest.mark.parametrize("by_hash", [True, False])
+    @pytest.mark.parametrize("by_hash", [True, pytest.param(False, marks=pytest.mark.slow)])
     def test_a_busy_node_is_not_asked_for_less(
         self,
         requester: ACTPClient,

@@ -609,6 +609,7 @@ def test_the_script_shows_letters_that_the_terminal_lacks_as_question_marks(tmp_
     assert "Pi? starts work" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_ledger_that_is_kept_proves_the_purchases_to_other_processes(tmp_path: Path) -> None:
     path, ledger, file = tmp_path / "mine.toml", tmp_path / "ledger.db", tmp_path / "proofs.json"
     path.write_text(SMALL)
