@@ -30,7 +30,6 @@ __all__ = [
     "Cost",
     "FeePolicy",
     "Fees",
-    "afford",
     "balance",
     "from_history",
     "raised",
@@ -252,27 +251,6 @@ def stand_in(data: bytes) -> bytes:
     """Bytes that cost at least as much L1 data fee as an eth transaction with this call data will when it is signed."""
     # Random bytes, because the fee follows the size after compression.
     return data + hashlib.shake_256(b"signature and fields").digest(_ENVELOPE_BYTES)
-
-
-def afford(
-    transport: Transport,
-    account: str,
-    fees: Fees,
-    gas: int,
-    raw: bytes,
-    *,
-    value: int = 0,
-    policy: FeePolicy | None = None,
-    chain_id: int | None = None,
-) -> Cost:
-    """`total_cost`, within the caps and with enough ether in `account` for it and for `value` wei.
-
-    Raises FeeTooHigh, InsufficientFunds, RpcError, RpcUnavailable.
-    """
-    cost = total_cost(transport, fees, gas, raw, chain_id=chain_id)
-    (policy or FeePolicy()).require(cost)
-    require_ether(transport, account, value + cost.total)
-    return cost
 
 
 def require_ether(transport: Transport, account: str, needs: int) -> None:

@@ -27,10 +27,11 @@ from actp.engine.lease import LeaseBusy
 from actp.engine.policy import Policy
 from actp.engine.preparing import Preparing
 from actp.engine.pricing import Call, Pricing
+from actp.engine.running import run_rounds
 from actp.engine.store import Store, StoreError, outbox
 from actp.engine.store.leases import LeaseLost
 from actp.engine.store.schema import IntentStatus
-from actp.errors import ActpError, ConfigError, FeeTooHigh, RpcError, RpcUnavailable, SendError
+from actp.errors import ActpError, FeeTooHigh, RpcError, RpcUnavailable, SendError
 from actp.rpc import Transport
 from actp.signers import Signer
 
@@ -75,17 +76,8 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set. Trouble with node or database is waited out; raises OtherChain, WrongChain."""
-        pause = 0.0
         try:
-            while not stop.wait(pause):
-                try:
-                    busy = self.step()
-                except ConfigError:
-                    raise
-                except ActpError as error:
-                    _log.warning("%s", error)
-                    busy, pause = False, 0.5
-                pause = 0.0 if busy else min(max(pause * 1.5, 0.01), self._policy.poll)
+            run_rounds(self.step, stop, longest=self._policy.poll, log=_log)
         finally:
             self.release()
 

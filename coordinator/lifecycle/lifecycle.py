@@ -13,6 +13,7 @@ from actp.client import ACTPClient
 from actp.engine import Outbox, Worker, open_store
 from actp.engine import Policy as EnginePolicy
 from actp.engine.fees import FeePolicy
+from actp.engine.running import run_rounds
 from actp.engine.store import Store
 from actp.engine.store import outbox as outbox_rows
 from actp.errors import ActpError, ConfigError, FeeTooHigh, RpcError, RpcUnavailable
@@ -242,17 +243,8 @@ class Lifecycle:
 
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set. Trouble with node or store is waited out; raises ConfigError."""
-        pause = 0.0
         try:
-            while not stop.wait(pause):
-                try:
-                    busy = self.step()
-                except ConfigError:
-                    raise
-                except ActpError as error:
-                    _log.warning("%s", error)
-                    busy, pause = False, 0.5
-                pause = 0.0 if busy else min(max(pause * 1.5, 0.01), self._engine_policy.poll)
+            run_rounds(self.step, stop, longest=self._engine_policy.poll, log=_log)
         finally:
             self.close()
 
