@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from hexbytes import HexBytes
 from sqlalchemy.engine import make_url
 
-from actp.chain import AnvilProcess, DevAccount, EmbeddedChain
+from actp.chain import AnvilProcess, DevAccount, EmbeddedChain, dev_accounts
 from actp.errors import ConfigError
 from coordinator.canonical import canonical, sha256
 from coordinator.proofs import ProofKey, finalized, reopened, verifying
@@ -105,6 +107,14 @@ def resigned(file: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
     return canonical(content)
 
 
+def another(link: dict[str, Any]) -> str:
+    """The same call under the same key, with another fee: other bytes, and so another hash."""
+    fields = TypedTransaction.from_bytes(HexBytes(link["parts"]["execution"]["raw"])).as_dict()
+    unsigned = {name: value for name, value in fields.items() if name not in ("v", "r", "s", "yParity")}
+    unsigned["maxFeePerGas"] += 1
+    return "0x" + bytes(Account.sign_transaction(unsigned, dev_accounts()[3].private_key).raw_transaction).hex()
+
+
 LIES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "gas": (lambda link: link["parts"]["execution"]["receipt"].update(gasUsed="20999"), "receipt"),
     "status": (lambda link: link["parts"]["execution"]["receipt"].update(succeeded=False), "consistent"),
@@ -115,6 +125,9 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "chain": (lambda link: link["head"].update(chainId=1), "consistent"),
     "genesis": (lambda link: link["head"].update(genesis="0x" + "00" * 32), "chain"),
     "tx": (lambda link: link["head"].update(txHash="0x" + "00" * 32), "consistent"),
+    "data": (lambda link: link["parts"]["execution"]["call"].update(dataHash="0x" + "00" * 32), "consistent"),
+    "block": (lambda link: link["head"].update(block={"number": 1, "hash": "0x" + "00" * 32}), "consistent"),
+    "bytes of another": (lambda link: link["parts"]["execution"].update(raw=another(link)), "consistent"),
     "bytes": (lambda link: link["parts"]["execution"].update(raw="0x02"), "signed bytes"),
 }
 
