@@ -1,5 +1,6 @@
 """What every store must do, whichever database it is: in memory, in a file, in PostgreSQL."""
 
+import sqlite3
 import threading
 
 import pytest
@@ -13,6 +14,7 @@ from actp.engine.intents import Intent, Kind, Settled, Submission
 from actp.engine.lane import Lane, lane_of
 from actp.engine.outbox import Outbox
 from actp.engine.store import OtherChain, StoreBusy, StoreError, StoreFull, attempts, database, open_store, outbox
+from actp.engine.store.database import journal_mode
 from actp.engine.store.leases import LeaseLost
 from actp.engine.store.migrate import upgrade
 from actp.engine.store.outbox import KeyConflict
@@ -401,3 +403,29 @@ class TestDatabase:
 def test_all_states_of_an_attempt_are_live_mined_or_over():
     over = {AttemptState.REPLACED, AttemptState.REFUSED}
     assert {*attempts.LIVE, *attempts.MINED, *over} == set(AttemptState)
+
+
+@pytest.mark.parametrize(
+    ("version", "mode"),
+    [
+        ((3, 40, 1), "TRUNCATE"),
+        ((3, 44, 5), "TRUNCATE"),
+        ((3, 44, 6), "WAL"),
+        ((3, 45, 0), "TRUNCATE"),
+        ((3, 50, 6), "TRUNCATE"),
+        ((3, 50, 7), "WAL"),
+        ((3, 51, 2), "TRUNCATE"),
+        ((3, 51, 3), "WAL"),
+        ((3, 52, 0), "WAL"),
+    ],
+)
+def test_a_write_ahead_log_that_two_checkpoints_can_damage_is_not_used(version, mode):
+    assert journal_mode(version) == mode
+
+
+def test_a_file_is_written_in_the_mode_that_suits_this_sqlite(tmp_path):
+    store = open_store(tmp_path / "outbox.db")
+    with store.read() as connection:
+        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+        synchronous = connection.exec_driver_sql("PRAGMA synchronous").scalar()
+    assert (str(mode).upper(), synchronous) == (journal_mode(sqlite3.sqlite_version_info), 2)

@@ -1,7 +1,8 @@
-"""Opening a database, and its transactions: each write is one commit, and on SQLite one fsync."""
+"""Opening a database, and its transactions: each write is one commit."""
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,7 +61,7 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads, and waits for no writer. Raises StoreError."""
+        """A transaction that only reads, and waits for no writer, at most for its commit. Raises StoreError."""
         with translated(self.label), self.engine.connect().execution_options(**{_READ: True}) as connection:
             yield connection
 
@@ -148,6 +149,15 @@ def parse_url(url: str | Path) -> URL:
     return parsed.set(drivername="postgresql+psycopg") if backend == "postgresql" else parsed
 
 
+def journal_mode(version: tuple[int, int, int]) -> str:
+    """How an SQLite file of this version is written. Before 3.51.3 (3.50.7, 3.44.6) the write-ahead log can be damaged
+    when two connections checkpoint at the same moment (sqlite.org/wal.html, "the WAL-reset bug"): such a version keeps a
+    rollback journal, with which a commit takes an fsync more and waits for readers.
+    """
+    mended = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    return "WAL" if mended else "TRUNCATE"
+
+
 def _sqlite(url: URL, durable: bool) -> Engine:
     options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": _BUSY_SECONDS}}
     if durable:
@@ -164,7 +174,7 @@ def _sqlite(url: URL, durable: bool) -> Engine:
         connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
         connection.execute("PRAGMA foreign_keys = ON")
         if durable:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_mode = {journal_mode(sqlite3.sqlite_version_info)}")
             connection.execute("PRAGMA synchronous = FULL")
 
     @event.listens_for(engine, "begin")
