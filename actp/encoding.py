@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from actp.types import EthTransaction
 
-__all__ = ["payload_of", "signed_bytes", "unsigned_bytes"]
+__all__ = ["payload_of", "signed_bytes", "unsigned_bytes", "value_of"]
 
 _TYPE = b"\x02"
+_BEFORE_VALUE = 6
 
 
 def unsigned_bytes(payload: bytes) -> bytes:
@@ -35,6 +36,30 @@ def payload_of(fields: EthTransaction) -> bytes:
             b"\xc0",
         )
     )
+
+
+def value_of(raw: bytes) -> int | None:
+    """The wei that a raw eth transaction carries; None for one of another type. Raises IndexError if it breaks off."""
+    if raw[:1] != _TYPE:
+        return None
+    position, _ = _item(raw, 1)
+    for _ in range(_BEFORE_VALUE):
+        _, position = _item(raw, position)
+    start, end = _item(raw, position)
+    return int.from_bytes(raw[start:end], "big")
+
+
+def _item(data: bytes, position: int) -> tuple[int, int]:
+    """Where the content of the RLP item at `position` begins and ends."""
+    first = data[position]
+    if first < 0x80:
+        return position, position + 1
+    short = first - (0x80 if first < 0xC0 else 0xC0)
+    start = position + 1
+    if short <= 55:
+        return start, start + short
+    size = short - 55
+    return start + size, start + size + int.from_bytes(data[start : start + size], "big")
 
 
 def _number(value: int) -> bytes:

@@ -107,16 +107,16 @@ class Events:
         cursor: Cursor | str | None = None,
         *,
         names: Iterable[str] | None = None,
-        transaction_id: str | None = None,
+        transaction_id: str | Iterable[str] | None = None,
         confirmations: int = 0,
         max_blocks: int | None = None,
     ) -> EventPage:
         """Events of the blocks after `cursor` (None: since the deployment) up to the newest one, and a new cursor.
 
-        `names` and `transaction_id` choose; `confirmations` leaves out that many of the newest blocks; `max_blocks`
-        bounds what one call reads. Ranges that the node refuses are halved until it answers, and the newest blocks are
-        read one by one, by hash. If the node is behind the cursor, the page is empty and the cursor stays: a stale
-        endpoint never moves it back.
+        `names` and `transaction_id` (one or several) choose; `confirmations` leaves out that many of the newest blocks;
+        `max_blocks` bounds what one call reads. Ranges that the node refuses are halved until it answers, and the
+        newest blocks are read one by one, by hash. If the node is behind the cursor, the page is empty and the cursor
+        stays: a stale endpoint never moves it back.
         Raises StaleCursor, InvalidInput, RpcError, RpcUnavailable.
         """
         after = Cursor.parse(cursor) if isinstance(cursor, str) else cursor
@@ -126,11 +126,13 @@ class Events:
             )
         return self._page(after, self._topics(names, transaction_id), confirmations, max_blocks)
 
-    def created_by(self, requester: str, cursor: Cursor | None = None) -> EventPage:
-        """The TransactionCreated events of one requester after `cursor`. Raises as `since`."""
+    def created_by(self, requester: str, cursor: Cursor | None = None, *, confirmations: int = 0) -> EventPage:
+        """The TransactionCreated events of one requester after `cursor`, without those of as many of the newest blocks
+        as `confirmations`. Raises as `since`.
+        """
         topics, _ = self._decoder.topics_of(["TransactionCreated"])
         owner = "0x" + "00" * 12 + require_address(requester, "requester")[2:].lower()
-        return self._page(cursor, [topics, None, owner], 0, None)
+        return self._page(cursor, [topics, None, owner], confirmations, None)
 
     def _page(self, after: Cursor | None, topics: list[Any], confirmations: int, max_blocks: int | None) -> EventPage:
         reason = ""
@@ -146,7 +148,7 @@ class Events:
             outcome="none",
         )
 
-    def _topics(self, names: Iterable[str] | None, transaction_id: str | None) -> list[Any]:
+    def _topics(self, names: Iterable[str] | None, transaction_id: str | Iterable[str] | None) -> list[Any]:
         topics: list[Any] = [None, None]
         if names is not None:
             topics[0], unknown = self._decoder.topics_of([names] if isinstance(names, str) else names)
@@ -155,8 +157,12 @@ class Events:
                     f"There are no events named {', '.join(unknown)}." if unknown else "No names of events were given.",
                     hint="Names are those of the contracts' interfaces, such as StateTransitioned.",
                 )
-        if transaction_id is not None:
+        if isinstance(transaction_id, str):
             topics[1] = require_bytes32(transaction_id, "transaction_id")
+        elif transaction_id is not None:
+            topics[1] = [require_bytes32(one, "transaction_id") for one in transaction_id]
+            if not topics[1]:
+                raise InvalidInput("No transactions were named.", hint="Leave transaction_id out to read all.")
         return topics if topics[1] is not None else topics[:1]
 
     def _read(self, after: Cursor | None, topics: list[Any], confirmations: int, max_blocks: int | None) -> EventPage:

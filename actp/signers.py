@@ -15,9 +15,9 @@ from typing import Any, NoReturn, Protocol
 from actp.encoding import payload_of, signed_bytes, unsigned_bytes
 from actp.errors import ConfigError
 from actp.types import EthTransaction
-from actp.units import keccak
+from actp.units import keccak, require_address
 
-__all__ = ["LocalSigner", "Signer"]
+__all__ = ["LocalSigner", "Signer", "Watcher"]
 
 _KEY = re.compile(r"(?:0x|0X)?([0-9a-fA-F]{64})\Z")
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -116,6 +116,30 @@ class LocalSigner:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A signer holds a private key and is never pickled or copied.")
+
+
+class Watcher:
+    """An account whose key is elsewhere: what belongs to it can be looked at, and nothing can be signed."""
+
+    __slots__ = ("address",)
+
+    def __init__(self, address: str) -> None:
+        """Raises InvalidInput for what is no address."""
+        self.address = require_address(address)
+
+    def sign_transaction(self, fields: EthTransaction) -> bytes:
+        """Raises ConfigError."""
+        raise self._no_key()
+
+    def sign_typed_data(self, typed_data: Mapping[str, Any]) -> bytes:
+        """Raises ConfigError."""
+        raise self._no_key()
+
+    def __repr__(self) -> str:
+        return f"Watcher({self.address})"
+
+    def _no_key(self) -> ConfigError:
+        return ConfigError(f"The key of {self.address} is not here.", hint="Sign where the key is.")
 
 
 def _parse(private_key: str | bytes | None, name: str, if_missing: str) -> bytes:

@@ -6,6 +6,7 @@ An amount is an int of base units everywhere; `usdc` and `format_usdc` translate
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
@@ -37,19 +38,42 @@ _BYTES32 = re.compile(r"0x[0-9a-fA-F]{64}\Z")
 _BARE_HEX = re.compile(r"[0-9a-fA-F]+\Z")
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*\Z")
 _LONGEST_SHOWN = 44
+_LEVELS_SHOWN = 4
+_CONTAINERS = (list, tuple, set, frozenset, dict)
 _AMOUNT = re.compile(r"[0-9]+(\.[0-9]+)?\Z", re.ASCII)
 
 
 def shown(value: object, longest: int = _LONGEST_SHOWN) -> str:
     """A refused argument as an error message may show it: what is long enough to be a key, a phrase or a URL with a key
-    in it is only named by its type and length. An address with its quotes still fits.
+    in it is only named by its type and length, and so is what lies too deep in itself for any repr. An address with its
+    quotes still fits.
     """
     if isinstance(value, (bytes, bytearray)):
         return f"<{len(value)} bytes>"
-    text = repr(value)
+    if _is_deep(value):
+        return f"<{type(value).__name__}>"
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more digits than Python writes
+        return f"<{type(value).__name__}>"
     if len(text) <= longest and "://" not in text:
         return text
     return f"<{len(value)} characters>" if isinstance(value, str) else f"<{type(value).__name__}>"
+
+
+def _is_deep(value: object) -> bool:
+    """Whether there are lists in lists in lists: Python's repr would go down into them until its stack is used up."""
+    level = [value]
+    for _ in range(_LEVELS_SHOWN):
+        level = [inner for one in level if isinstance(one, _CONTAINERS) for inner in _within(one)]
+        if not level:
+            return False
+    return True
+
+
+def _within(container: object) -> Iterable[object]:
+    assert isinstance(container, _CONTAINERS)
+    return (*container, *container.values()) if isinstance(container, dict) else container
 
 
 def usdc(amount: str | int | Decimal) -> int:

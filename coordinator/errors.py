@@ -8,8 +8,12 @@
        |- MissingRole            the wallet is not the party (or arbiter) who may do this
        |- UnknownOperation       there is no operation of this number
        |- NotWaiting             the operation waits for no approval (any more)
+       |- OwnApproval            whoever asked for an operation may not approve it
        |- AgentPaused            agent or treasury is paused
        |- LedgerConflict         another process was faster; nothing was changed
+       |- RulesChanged           the budget's rules are newer than those that were applied
+       |- UnknownApproval        there is no approval of this name
+       |- ForbiddenChange        a reservation cannot go from this state to that one
        `- ProofError             a proof that cannot be read
 
 A denial is a value (`Decision`), not an error. Each error has a `code`, a `hint`, `retryable` and `outcome`, as in
@@ -23,11 +27,15 @@ from actp.errors import ActpError
 __all__ = [
     "AgentPaused",
     "CoordinatorError",
+    "ForbiddenChange",
     "InvalidIntent",
     "LedgerConflict",
     "MissingRole",
     "NotWaiting",
+    "OwnApproval",
     "ProofError",
+    "RulesChanged",
+    "UnknownApproval",
     "UnknownOperation",
     "UnsupportedProtocol",
     "WrongState",
@@ -77,6 +85,12 @@ class NotWaiting(CoordinatorError):
     default_code = "not_waiting"
 
 
+class OwnApproval(CoordinatorError):
+    """Whoever asked for an operation may not approve it."""
+
+    default_code = "own_approval"
+
+
 class AgentPaused(CoordinatorError):
     """The agent or the whole treasury is paused, until somebody resumes it."""
 
@@ -87,6 +101,24 @@ class LedgerConflict(CoordinatorError):
     """Another process changed the same rows first; nothing was changed."""
 
     default_code = "ledger_conflict"
+
+
+class RulesChanged(CoordinatorError):
+    """The budget's rules are newer than those that were applied; nothing was decided."""
+
+    default_code = "rules_changed"
+
+
+class UnknownApproval(CoordinatorError):
+    """There is no approval of this name."""
+
+    default_code = "unknown_approval"
+
+
+class ForbiddenChange(CoordinatorError):
+    """A reservation cannot go from the state in which it is to that one."""
+
+    default_code = "forbidden_change"
 
 
 class ProofError(CoordinatorError):

@@ -65,7 +65,8 @@ TRANSITIONS: Mapping[Stage, frozenset[Stage]] = MappingProxyType(
         Stage.POLICY_EVAL: frozenset({Stage.APPROVAL_GATE, Stage.SIGNING, Stage.FAILED}),
         # What was approved is simulated and evaluated again, against what is true by then.
         Stage.APPROVAL_GATE: frozenset({Stage.SIMULATING, Stage.FAILED}),
-        Stage.SIGNING: frozenset({Stage.SUBMITTING, Stage.FAILED}),
+        # What had to wait before it was signed is simulated and evaluated again too.
+        Stage.SIGNING: frozenset({Stage.SUBMITTING, Stage.SIMULATING, Stage.FAILED}),
         Stage.SUBMITTING: frozenset({Stage.CONFIRMED, Stage.FAILED}),
         # Only when the block that decided it is gone.
         Stage.CONFIRMED: frozenset({Stage.SUBMITTING}),
@@ -164,7 +165,8 @@ class Call:
 class Movement:
     """So many base units of an asset go from one account to another.
 
-    `creditable`: the payee may get a credit at the vault instead, as a token may refuse to pay it.
+    `creditable`: the token may refuse it, and the kernel notes a debt instead: a payment's payee gets a credit at the
+    vault, and who should post a bond owes it, which uses up no allowance either.
     """
 
     asset: str
@@ -238,7 +240,7 @@ class Operation:
 
     `wallet` is the account that signs, `key` the caller's idempotency key within (wallet, agent). `code` and `reason`
     say why it failed, or what it waits for; `outbox_id` is the engine's number for it, `transaction_id` the ACTP
-    transaction that it is about.
+    transaction that it is about. `decided_at` is when it was last allowed.
     """
 
     id: int
@@ -262,3 +264,4 @@ class Operation:
     block: BlockRef | None = None
     confirmed_at: float | None = None
     result: Mapping[str, Any] | None = field(default=None, repr=False)
+    decided_at: float | None = None

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import signal
 import sys
 import threading
-from collections.abc import Iterator
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from actp.chain import dev_accounts
-from actp.command_line import CHAIN_IDS, whole_number
+from actp.command_line import CHAIN_IDS, stop_signals, whole_number
 
 if TYPE_CHECKING:
     from actp.chain import EmbeddedChain
@@ -20,7 +16,6 @@ if TYPE_CHECKING:
 
 HELP = "Serve a development chain on 127.0.0.1, with the contracts deployed, until it is stopped."
 
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LIVENESS_SECONDS = 0.5
 _DAY_SECONDS = 86_400
 _GIFT_USDC = 10_000_000_000
@@ -50,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serves until SIGINT, SIGTERM or SIGHUP; returns 1 if anvil ends before that."""
-    with _stop_event() as stop:
+    with stop_signals() as stop:
         return _run_anvil(arguments, stop) if arguments.anvil else _run_embedded(arguments, stop)
 
 
@@ -83,22 +78,6 @@ def _run_anvil(arguments: argparse.Namespace, stop: threading.Event) -> int:
                 print("actp: anvil ended.", file=sys.stderr)
                 return 1
     return 0
-
-
-@contextlib.contextmanager
-def _stop_event() -> Iterator[threading.Event]:
-    """An event that a stop signal sets; the handlers that were there before come back at the end."""
-    stop = threading.Event()
-
-    def set_stop(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, set_stop) for number in _STOP_SIGNALS}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _introduce(url: str, arguments: argparse.Namespace) -> None:

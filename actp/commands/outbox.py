@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from actp.config import STORE_VARIABLE
+from actp.command_line import STORE_HELP
 from actp.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -52,11 +52,7 @@ def configure(noun: argparse.ArgumentParser) -> None:
 
 def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
     parser = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
-    parser.add_argument(
-        "--store",
-        metavar="STORE",
-        help=f"the file of the database, or postgresql://user@host/name (default: {STORE_VARIABLE})",
-    )
+    parser.add_argument("--store", metavar="STORE", help=STORE_HELP)
     return parser
 
 

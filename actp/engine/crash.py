@@ -14,7 +14,7 @@ from enum import Enum
 
 from actp.errors import ConfigError
 
-__all__ = ["CRASH_VARIABLE", "CrashPoint", "point"]
+__all__ = ["CRASH_VARIABLE", "CrashPoint", "Trap", "point"]
 
 CRASH_VARIABLE = "ACTP_CRASH_AT"
 
@@ -46,36 +46,42 @@ class CrashPoint(Enum):
     """The result is committed."""
 
 
-class _Trigger:
-    def __init__(self, setting: str) -> None:
-        name, _, count = setting.partition(":")
-        names = {one.value: one for one in CrashPoint}
-        if name not in names or (count and not (count.isascii() and count.isdigit() and int(count))):
-            raise ConfigError(
-                f"{CRASH_VARIABLE}={setting!r} names no crash point.",
-                hint=f"Unset it, or use NAME or NAME:COUNT with one of {', '.join(names)}.",
-            )
-        self.where = names[name]
-        self._left = int(count or 1)
-        self._lock = threading.Lock()
+class Trap:
+    """Ends this process at one of `places`, which the setting `variable` of the environment names."""
 
-    def hit(self) -> None:
+    def __init__(self, variable: str, places: type[Enum]) -> None:
+        self._variable = variable
+        self._places = {str(one.value): one for one in places}
+        self._lock = threading.Lock()
+        self._read = False
+        self._where: Enum | None = None
+        self._left = 0
+
+    def pass_by(self, where: Enum) -> None:
+        """Ends the process if this place is armed. Raises ConfigError if the setting names no place."""
+        if not self._read:
+            self._arm(os.environ.get(self._variable, ""))
+        if self._where is not where:
+            return
         with self._lock:
             self._left -= 1
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    def _arm(self, setting: str) -> None:
+        name, _, count = setting.partition(":")
+        if setting:
+            if name not in self._places or (count and not (count.isascii() and count.isdigit() and int(count))):
+                raise ConfigError(
+                    f"{self._variable}={setting!r} names no crash point.",
+                    hint=f"Unset it, or use NAME or NAME:COUNT with one of {', '.join(self._places)}.",
+                )
+            self._left = int(count or 1)
+            self._where = self._places[name]
+        self._read = True
 
-_trigger: _Trigger | None = None
-_read = False
 
+_trap = Trap(CRASH_VARIABLE, CrashPoint)
 
-def point(where: CrashPoint) -> None:
-    """Ends the process if this point is armed. Raises ConfigError if ACTP_CRASH_AT names no point."""
-    global _trigger, _read
-    if not _read:
-        setting = os.environ.get(CRASH_VARIABLE, "")
-        _trigger = _Trigger(setting) if setting else None
-        _read = True
-    if _trigger is not None and _trigger.where is where:
-        _trigger.hit()
+point = _trap.pass_by
+"""Ends the process if this point is armed. Raises ConfigError if ACTP_CRASH_AT names no point."""

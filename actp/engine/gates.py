@@ -9,9 +9,9 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from actp.engine.intents import Job
-from actp.errors import ActpError
+from actp.errors import ActpError, ConfigError
 
-__all__ = ["Decision", "Gate", "Hold", "Paused", "Refusal", "Stopped"]
+__all__ = ["Decision", "Gate", "Hold", "HoldMissing", "Paused", "Refusal", "Stopped"]
 
 
 class Decision(Enum):
@@ -58,3 +58,18 @@ class Paused(ActpError):
 
     default_code = "paused"
     default_outcome = "not_sent"
+
+
+class HoldMissing(ConfigError):
+    """The account's pauses bind whoever signs for it, and this worker or sender does not ask for them. Nothing was
+    signed.
+    """
+
+    default_code = "hold_missing"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"What {address} sends can be paused, and this worker or sender would not notice: it has no hold.",
+            hint="Send through the coordinator's Lifecycle of this account, or give the Worker or Sender a `hold` "
+            "that reads the same pauses.",
+        )

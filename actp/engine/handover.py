@@ -16,7 +16,7 @@ from actp.engine import crash
 from actp.engine.crash import CrashPoint
 from actp.engine.exchange import broadcast, broadcast_all, mined_count
 from actp.engine.fees import Fees
-from actp.engine.gates import Hold, Paused
+from actp.engine.gates import Hold, HoldMissing, Paused
 from actp.engine.giving_up import explain_open
 from actp.engine.intents import TRANSFER_GAS, Submission
 from actp.engine.lane import Lane
@@ -93,7 +93,7 @@ class Handover:
     def sign(self, calls: Sequence[Call]) -> list[Submission]:
         """Signs calls with the lowest free nonces, and stores nonces and bytes in one commit. Nothing is sent.
 
-        Raises FeeTooHigh, RpcError, RpcUnavailable, StoreError, LeaseLost, Paused, SendError.
+        Raises FeeTooHigh, RpcError, RpcUnavailable, StoreError, LeaseLost, Paused, HoldMissing, SendError.
         """
         crash.point(CrashPoint.BEFORE_SIGN)
         nonces = self._lane.free_nonces(len(calls))
@@ -164,7 +164,7 @@ class Handover:
             self._pricing.require_cap(signed)
             crash.point(CrashPoint.BEFORE_REPLACE)
             self._store([signed], again=True)
-        except (FeeTooHigh, InsufficientFunds, Paused) as error:
+        except (FeeTooHigh, HoldMissing, InsufficientFunds, Paused) as error:
             self._explain(refused, error.code, f"Not replaced with higher fees: {error.message}")
             return None
         except ActpError:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from actp.engine import crash
 from actp.engine.crash import CrashPoint
-from actp.engine.gates import Hold, Paused
+from actp.engine.gates import Hold, HoldMissing, Paused
 from actp.engine.intents import Settled, Submission
 from actp.engine.lease import Grip, Lease, LeaseBusy
 from actp.engine.noting import Noting
@@ -148,12 +148,15 @@ class Lane(Noting):
 
     def store_signed(self, signed: Sequence[Submission], *, hold: Hold | None = None, again: bool = False) -> None:
         """Commits nonces and bytes together; nothing of them may reach a node before. Raises LeaseLost, StoreError,
-        Paused (if `hold` stops one of them), SendError (if one was cancelled). `again` is for further signatures.
+        Paused (if `hold` stops one of them), HoldMissing (if there must be one), SendError (if one was cancelled).
+        `again` is for further signatures.
         """
         now = self.store.clock.time()
         with self.writing() as connection:
             if hold is not None:
                 self._ask(connection, hold, signed)
+            elif leases.needs_hold(connection, self.id):
+                raise HoldMissing(self.address)
             self._write_marks(connection, now)
             if not again and not outbox.open_with(connection, [(one.intent_id, one.nonce) for one in signed], now):
                 raise SendError("The send was cancelled meanwhile.", code="cancelled", hint="Nothing was sent.")
@@ -165,6 +168,14 @@ class Lane(Noting):
         with self._lock:
             self._open.update((one.nonce, one) for one in signed)
             self.unsigned_from = max(self.unsigned_from, signed[-1].nonce + 1)
+
+    def require_hold(self, hold: Hold | None) -> None:
+        """Raises HoldMissing if who signs here has to ask a hold, and this is none; StoreError."""
+        if hold is None:
+            with self.store.read() as connection:
+                needed = leases.needs_hold(connection, self.id)
+            if needed:
+                raise HoldMissing(self.address)
 
     def _ask(self, connection: Connection, hold: Hold, signed: Sequence[Submission]) -> None:
         for job in outbox.by_ids(connection, [one.intent_id for one in signed]).values():

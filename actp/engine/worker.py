@@ -18,7 +18,7 @@ from actp.engine.connection import Connection
 from actp.engine.counting import count_mined
 from actp.engine.fees import FeePolicy
 from actp.engine.following import Following
-from actp.engine.gates import Gate, Hold, Paused
+from actp.engine.gates import Gate, Hold, HoldMissing, Paused
 from actp.engine.giving_up import explain_due, postpone, set_aside
 from actp.engine.handover import Handover, SignerFailed
 from actp.engine.intents import TRANSFER_GAS, Intent, Job, Kind
@@ -75,7 +75,9 @@ class Worker:
         self._preparing: Preparing | None = None
 
     def run(self, stop: threading.Event) -> None:
-        """Works until `stop` is set. Trouble with node or database is waited out; raises OtherChain, WrongChain."""
+        """Works until `stop` is set. Trouble with node or database is waited out; raises OtherChain, WrongChain,
+        HoldMissing.
+        """
         try:
             run_rounds(self.step, stop, longest=self._policy.poll, log=_log)
         finally:
@@ -84,9 +86,11 @@ class Worker:
     def step(self) -> bool:
         """One round; whether there was anything to do.
 
-        Raises StoreError, RpcError, RpcUnavailable, OtherChain, WrongChain.
+        Raises StoreError, RpcError, RpcUnavailable, OtherChain, WrongChain, HoldMissing.
         """
         lane = self._enter()
+        # Before it takes the lease: who may not sign must not keep out those who may.
+        lane.require_hold(self._hold)
         try:
             with lane.turn(_TURN_SECONDS, lease_timeout=_LEASE_SECONDS, keep=True):
                 return self._round(lane)
@@ -95,6 +99,9 @@ class Worker:
             return False
         except LeaseBusy:
             return False
+        except HoldMissing:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Lets another process have the lease at once."""
@@ -212,7 +219,7 @@ class Worker:
             elif isinstance(error, (Paused, FeeTooHigh)):
                 postpone(lane, self._policy, calls[0].intent_id, error.code, error.message, endless=True)
             return
-        except (StoreError, RpcError, RpcUnavailable):
+        except (StoreError, RpcError, RpcUnavailable, HoldMissing):
             raise
         except ActpError as error:
             for call in calls:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from coordinator.guard.evidence import (
+    Due,
     Examination,
     Finding,
     Kind,
+    Place,
     Point,
     Scope,
     Sent,
@@ -18,9 +20,11 @@ from coordinator.guard.guard import DeltaGuard
 
 __all__ = [
     "DeltaGuard",
+    "Due",
     "Examination",
     "Finding",
     "Kind",
+    "Place",
     "Point",
     "Scope",
     "Sent",

@@ -9,7 +9,7 @@ from coordinator.guard.evidence import Holding
 from coordinator.guard.happenings import Happened, net
 from coordinator.types import ETH, AllowanceChange, Effects
 
-__all__ = ["Difference", "add", "allowed", "differences", "expected_of", "moved"]
+__all__ = ["Difference", "add", "allowed", "differences", "due", "expected_of", "moved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,29 +76,42 @@ def _accounts(effects: Effects) -> set[str]:
 
 
 def expected_of(happened: Happened) -> tuple[dict[Holding, int], list[str]]:
-    """What the effects change, without the payments that the token refused, where the kernel gave a credit instead;
-    and a note on each of these.
+    """What the effects change, by what was due of them; and a note on each movement that was not."""
+    effects, notes = due(happened)
+    return net(effects.movements), notes
+
+
+def due(happened: Happened) -> tuple[Effects, list[str]]:
+    """The effects without the movements that the token refused, where the kernel noted a debt of just that amount
+    instead, and without the allowance that these would have used; and a note on each of them.
     """
-    movements, notes = happened.effects.movements, list[str]()
-    if happened.credits:
-        credits, paid = list(happened.credits), list(happened.transfers)
-        kept = []
-        for movement in movements:
-            push = (movement.asset, movement.source, movement.target, movement.amount)
-            credit = (movement.target, movement.amount)
-            if push in paid:
-                paid.remove(push)
-            elif movement.creditable and credit in credits:
-                credits.remove(credit)
-                notes.append(f"{movement.target} got a credit of {movement.amount} instead of a payment.")
-                continue
-            kept.append(movement)
-        movements = tuple(kept)
-    return net(movements), notes
+    effects, notes = happened.effects, list[str]()
+    if not happened.credits and not happened.owed:
+        return effects, notes
+    credits, owed, done = list(happened.credits), list(happened.owed), list(happened.transfers)
+    kept, allowances = [], list(effects.allowances)
+    for movement in effects.movements:
+        transfer = (movement.asset, movement.source, movement.target, movement.amount)
+        credit, debt = (movement.target, movement.amount), (movement.source, movement.amount)
+        if transfer in done:
+            done.remove(transfer)
+        elif movement.creditable and credit in credits:
+            credits.remove(credit)
+            notes.append(f"{movement.target} got a credit of {movement.amount} instead of a payment.")
+            continue
+        elif movement.creditable and debt in owed:
+            owed.remove(debt)
+            notes.append(f"{movement.source} owes a bond of {movement.amount}, as the token refused to move it.")
+            use = AllowanceChange(movement.asset, movement.source, movement.target, used=movement.amount)
+            if use in allowances:
+                allowances.remove(use)
+            continue
+        kept.append(movement)
+    return Effects(tuple(kept), tuple(allowances)), notes
 
 
 def _approval_differences(happened: Happened, ours: frozenset[str]) -> list[Difference]:
-    changes = happened.effects.allowances
+    changes = due(happened)[0].allowances
     found = []
     for token, owner, spender, amount in happened.approvals:
         if owner in ours and not allowed(changes, token, owner, spender, amount):

@@ -15,10 +15,12 @@ from coordinator.types import BlockRef, Effects
 
 __all__ = [
     "Allowance",
+    "Due",
     "Examination",
     "Finding",
     "Holding",
     "Kind",
+    "Place",
     "Point",
     "Rederive",
     "Scope",
@@ -35,9 +37,24 @@ Holding = tuple[str, str]
 """(account, asset)"""
 Allowance = tuple[str, str, str]
 """(token, owner, spender)"""
-Rederive = Callable[[BlockRef], Effects]
-"""What must have happened, given the state of this block: the parent of the one that mined the eth transaction, or an
-older one where that is gone. Raises RpcError or RpcUnavailable if it cannot tell.
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an eth transaction was mined: as number `index` (from 0) of `block`, whose parent is `parent`."""
+
+    parent: BlockRef
+    block: BlockRef
+    index: int
+
+
+Rederive = Callable[[Place], Effects]
+"""What an eth transaction that was mined there had to do, given the state of the parent and what those before it in the
+block did. Raises RpcError or RpcUnavailable if it cannot tell.
+"""
+Due = Callable[[Place], Effects | None]
+"""What somebody else's eth transaction that was mined there had to pay, by terms that others may carry out for us, such
+as those of an escrow; None where there are none. Raises as Rederive.
 """
 
 
@@ -60,6 +77,7 @@ class Sent:
     all that the eth transaction which uses it does to the accounts that it names.
     `rederive` is asked when the receipt shows other effects than these: somebody else may have changed, before it was
     mined, what this call does.
+    `values` is the wei that each signature carries, by its hash, as far as its bytes are at hand: they say it for sure.
     """
 
     operation_id: int | None
@@ -68,6 +86,7 @@ class Sent:
     tx_hashes: tuple[str, ...]
     effects: Effects = field(default_factory=Effects)
     rederive: Rederive | None = field(default=None, compare=False, repr=False)
+    values: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +172,8 @@ class Kind(StrEnum):
     """An allowance is not what it was, changed by what we signed."""
     CODE_CHANGED = "code_changed"
     """An account of ours runs other code than before: of a plain account, a delegation (EIP-7702)."""
+    TERMS_DIFFER = "terms_differ"
+    """Somebody else's eth transaction paid us less than the terms say that it carries out."""
     RECEIVED = "received"
     """Somebody else's eth transaction paid us: a settlement, a transfer, dust."""
     GIFT = "gift"

@@ -161,6 +161,7 @@ def _from_receipt(answer: Mapping[str, Any] | None, block: OwnBlock, names: Name
     one.sent = block.sent.get(one.tx_hash)
     if one.sent is not None:
         one.effects = one.sent.effects
+        one.value = one.sent.values.get(one.tx_hash)
     return one
 
 
@@ -174,12 +175,15 @@ def _concerns(one: Happened, relevant: frozenset[str], ours: frozenset[str]) -> 
 
 
 def _add_values(reader: Reader, own: Sequence[OwnBlock], happened: Sequence[Happened], ours: frozenset[str]) -> None:
-    """How much ether they carry, for the blocks where that matters: receipts do not say."""
+    """How much ether they carry where that matters and what is signed does not say it: receipts do not, either."""
     numbers = {
         one.block.number
         for one in happened
-        if any(movement.asset == ETH for movement in one.effects.movements)
-        or (one.sent is None and (one.to in ours or one.sender in ours))
+        if one.value is None
+        and (
+            any(movement.asset == ETH for movement in one.effects.movements)
+            or (one.sent is None and (one.to in ours or one.sender in ours))
+        )
     }
     blocks = [block.ref for block in own if block.ref.number in numbers]
     if not blocks:
@@ -190,7 +194,7 @@ def _add_values(reader: Reader, own: Sequence[OwnBlock], happened: Sequence[Happ
         for transaction in body
     }
     for one in happened:
-        if one.block.number in numbers:
+        if one.block.number in numbers and one.value is None:
             one.value = values.get(one.tx_hash)
 
 

@@ -12,15 +12,28 @@ from actp.engine.opstack import oracle_for
 from actp.errors import InvalidInput, RpcError, RpcUnavailable
 from actp.rpc import Transport
 from coordinator.guard.comparing import differences
-from coordinator.guard.evidence import Allowance, Examination, Finding, Holding, Kind, Point, Sent, State, Watched
+from coordinator.guard.evidence import (
+    Allowance,
+    Due,
+    Examination,
+    Finding,
+    Holding,
+    Kind,
+    Place,
+    Point,
+    Sent,
+    State,
+    Watched,
+)
 from coordinator.guard.gathering import happenings, segments
 from coordinator.guard.happenings import Happened, Names, from_receipt
 from coordinator.guard.judge import judge_segment
 from coordinator.guard.locating import MOST_BLOCKS, ChainMoved, Found, locate
 from coordinator.guard.reading import Header, Reader, StateGone
 from coordinator.guard.standing import judge_allowances, judge_codes
-from coordinator.guard.strangers import use_signatures
-from coordinator.types import ETH, BlockRef
+from coordinator.guard.strangers import paid_by, short, use_signatures
+from coordinator.guard.wording import DERIVED_AGAIN, NOT_DERIVED
+from coordinator.types import ETH, BlockRef, Effects
 
 __all__ = ["DeltaGuard"]
 
@@ -83,12 +96,13 @@ class DeltaGuard:
                 raise self._stateless() from error
         raise self._stateless()
 
-    def advance(self, point: Point, sent: Callable[[], Sequence[Sent]]) -> Examination:
+    def advance(self, point: Point, sent: Callable[[], Sequence[Sent]], due: Due | None = None) -> Examination:
         """Examines what happened after `point`, up to the newest block or, where there is much, a part of it.
 
         `sent` is called after the newest block is chosen. It returns everything that is signed and has a nonce not
         below the point's, and the signatures given away that are not used yet: what is mined by then was stored before
-        it was sent, so what it does not return is not ours.
+        it was sent, so what it does not return is not ours. `due` is asked about others' eth transactions in which a
+        spender paid us.
         An examination with the same point found nothing new, or a node that lags or just changes its newest blocks.
         Raises RpcError and RpcUnavailable; nothing is examined then. Raises InvalidInput for a sender not watched.
         """
@@ -105,11 +119,11 @@ class DeltaGuard:
             if one.sender not in self._ours:
                 raise InvalidInput(f"The account {one.sender} is not watched by this guard.")
         try:
-            examined = self._examine(reader, point, newest, claims)
+            examined = self._examine(reader, point, newest, claims, due)
             # Some nodes answer for their newest block from the next one while they make that: what is no good news is
             # believed if it is read twice.
             if any(one.kind is not Kind.RECEIVED for one in examined.findings):
-                again = self._examine(Reader(self._transport), point, newest, claims)
+                again = self._examine(Reader(self._transport), point, newest, claims, due)
                 if again != examined:
                     raise ChainMoved
             return examined
@@ -119,7 +133,9 @@ class DeltaGuard:
         except StateGone as error:
             raise self._stateless() from error
 
-    def _examine(self, reader: Reader, point: Point, head: Header, claims: Sequence[Sent]) -> Examination:
+    def _examine(
+        self, reader: Reader, point: Point, head: Header, claims: Sequence[Sent], due: Due | None
+    ) -> Examination:
         point = self._filled(reader, point)
         names = Names(self._watched)
         for claim in claims:
@@ -148,8 +164,10 @@ class DeltaGuard:
         use_signatures(happened, [one for one in claims if one.nonce is None], self._ours)
         parents = {block.ref.number: block.parent for block in found.own}
         self._rederive(happened, parents, names)
+        owed = {} if due is None else self._due(reader, happened, due)
         verdicts = []
         for segment in made:
+            findings.extend(short(segment, owed, self._ours))
             judged, more = judge_segment(segment, self._ours, self._holdings)
             verdicts.extend(judged)
             findings.extend(more)
@@ -215,7 +233,7 @@ class DeltaGuard:
         happened.append(one)
 
     def _rederive(self, happened: Sequence[Happened], parents: Mapping[int, BlockRef], names: Names) -> None:
-        """Effects that depend on what others did before: as they were when the eth transaction was mined."""
+        """Effects that depend on what others did before: as they were where the eth transaction was mined."""
         for one in happened:
             sent = one.sent
             if sent is None or sent.rederive is None or one.block.number not in parents:
@@ -223,19 +241,35 @@ class DeltaGuard:
             if not differences(one, self._ours):
                 continue
             try:
-                effects = sent.rederive(parents[one.block.number])
+                effects = sent.rederive(Place(parents[one.block.number], one.block, one.index))
             except RpcError as error:
                 one.doubtful = True
-                one.notes.append(f"What it had to do cannot be derived again: {error.message}")
+                one.notes.append(f"{NOT_DERIVED}: {error.message}")
                 continue
             names.learn(effects)
             transfers = [(token, names.of(source), names.of(to), amount) for token, source, to, amount in one.transfers]
             again = replace(one, effects=effects, transfers=transfers)
             if not differences(again, self._ours):
                 one.effects, one.transfers = effects, transfers
-                one.notes.append(
-                    "Others changed what it does before it was mined: this is derived again from its block."
-                )
+                one.notes.append(DERIVED_AGAIN)
+
+    def _due(self, reader: Reader, happened: Sequence[Happened], due: Due) -> dict[str, Effects | None]:
+        """What strangers had to pay us by the terms that they carried out, by hash; None where that cannot be told."""
+        spenders = frozenset(self._watched.spenders)
+        paying = [one for one in happened if one.sent is None and paid_by(one, spenders, self._ours)]
+        parents = reader.headers([one.block.number - 1 for one in paying]) if paying else []
+        found: dict[str, Effects | None] = {}
+        for one, parent in zip(paying, parents, strict=True):
+            if parent is None:
+                raise ChainMoved
+            try:
+                effects = due(Place(parent.ref, one.block, one.index))
+            except RpcError:
+                found[one.tx_hash] = None
+                continue
+            if effects is not None:
+                found[one.tx_hash] = effects
+        return found
 
     def _filled(self, reader: Reader, point: Point) -> Point:
         """The point with what is watched since it was made, as far as the node still tells it."""

@@ -17,6 +17,7 @@ from coordinator.types import ETH, BlockRef, Effects, Movement
 __all__ = [
     "APPROVAL",
     "CREDIT",
+    "OWED",
     "TRANSFER",
     "Granted",
     "Happened",
@@ -34,6 +35,8 @@ APPROVAL = "0x8c5be1e5ebec7d5bd14f71427d1e84f3dd0314c0f7b2291e5b200ac8c7c3b925"
 """Approval(address,address,uint256)"""
 CREDIT = "0x0d2529ad4f217294a993c3b41a44e6469679b4a7770acee7e10b3974246c6928"
 """CreditAccrued(bytes32,address,uint256) of the kernel"""
+OWED = "0x11c6481d98ba5c409f5e35eb6236f84dd9f8e243f724aa9e099e319568d7a398"
+"""BondOwed(bytes32,address,uint256) of the kernel"""
 _WORD_CHARACTERS = 66
 
 Moved = tuple[str, str, str, int]
@@ -85,7 +88,8 @@ class Happened:
 
     `fee` is everything that its sender paid for being mined, None where that is not (all) known; `value` the wei that
     it carries, None where unknown. `sent` is what it is of ours, and `effects` what it should do: `doubtful` if others
-    may have changed that and nobody can tell any more.
+    may have changed that and nobody can tell any more. `credits` and `owed` are what the kernel noted, (account,
+    amount), where the token refused to pay the account, or to take a bond from it.
     """
 
     tx_hash: str
@@ -101,6 +105,7 @@ class Happened:
     transfers: list[Moved] = field(default_factory=list)
     approvals: list[Granted] = field(default_factory=list)
     credits: list[tuple[str, int]] = field(default_factory=list)
+    owed: list[tuple[str, int]] = field(default_factory=list)
     sent: Sent | None = None
     effects: Effects = field(default_factory=Effects)
     doubtful: bool = False
@@ -190,6 +195,7 @@ def _read_logs(happened: Happened, logs: Sequence[Mapping[str, Any]], names: Nam
             if token is not None:
                 entry = (token, names.of_topic(topics[1]), names.of_topic(topics[2]), int(log["data"], 16))
                 (happened.transfers if kind == TRANSFER else happened.approvals).append(entry)
-        elif kind == CREDIT and happened.to is not None and names.of(log["address"]) == happened.to:
-            # Whoever else emits this event has no credits to give.
-            happened.credits.append((names.of_topic(topics[2]), int(log["data"], 16)))
+        elif kind in (CREDIT, OWED) and happened.to is not None and names.of(log["address"]) == happened.to:
+            # Whoever else emits these events has no debts to note.
+            entries = happened.credits if kind == CREDIT else happened.owed
+            entries.append((names.of_topic(topics[2]), int(log["data"], 16)))

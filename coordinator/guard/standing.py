@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from coordinator.guard.comparing import due
 from coordinator.guard.evidence import Allowance, Finding, Kind, State
 from coordinator.guard.happenings import Happened
 from coordinator.types import BlockRef
@@ -25,7 +26,7 @@ def judge_allowances(
     for one in happened:
         if one.sent is None or not one.succeeded:
             continue
-        for change in one.effects.allowances:
+        for change in due(one)[0].allowances:
             key = (change.token, change.owner, change.spender)
             if change.to is not None:
                 base[key], used[key] = change.to, 0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from coordinator.guard.comparing import allowed
 from coordinator.guard.evidence import Finding, Holding, Kind, Sent
-from coordinator.guard.happenings import Granted, Happened, Moved
+from coordinator.guard.happenings import Granted, Happened, Moved, net
 from coordinator.guard.segment import Segment
-from coordinator.types import ETH
+from coordinator.types import ETH, Effects
 
-__all__ = ["grants", "outflows", "received", "taken", "use_signatures"]
+__all__ = ["grants", "outflows", "paid_by", "received", "short", "taken", "use_signatures"]
 
 
 def use_signatures(happened: Sequence[Happened], signatures: Sequence[Sent], ours: frozenset[str]) -> None:
@@ -44,6 +44,38 @@ def received(segment: Segment, ours: frozenset[str]) -> list[Finding]:
         segment.finding(Kind.RECEIVED, f"{count} payment{'s' * (count != 1)} of others.", account, asset, amount, first)
         for (account, asset), (amount, count, first) in total.items()
     ]
+
+
+def paid_by(happened: Happened, spenders: Set[str], ours: frozenset[str]) -> bool:
+    """Whether one of these spenders, such as a vault, paid us in it."""
+    return happened.succeeded and any(
+        amount and source in spenders and target in ours for _, source, target, amount in happened.transfers
+    )
+
+
+def short(segment: Segment, due: Mapping[str, Effects | None], ours: frozenset[str]) -> list[Finding]:
+    """Where we got less than what was due by the terms that a stranger carried out. `due` is by hash of the eth
+    transaction; None where it could not be told.
+    """
+    findings = []
+    for one in segment.happened:
+        if one.tx_hash not in due:
+            continue
+        effects = due[one.tx_hash]
+        got: dict[Holding, int] = {}
+        for token, _, target, amount in one.transfers:
+            got[target, token] = got.get((target, token), 0) + amount
+        if effects is None:
+            text = "The node does not tell what the terms were by which somebody else paid us."
+            account, asset = next(holding for holding in got if holding[0] in ours)
+            findings.append(segment.finding(Kind.INCOMPLETE, text, account, asset, None, one))
+            continue
+        for (account, asset), wanted in net(effects.movements).items():
+            missing = wanted - got.get((account, asset), 0)
+            if account in ours and missing > 0:
+                text = f"Somebody else's eth transaction paid {account} {missing} of {asset} less than its terms say."
+                findings.append(segment.finding(Kind.TERMS_DIFFER, text, account, asset, missing, one))
+    return findings
 
 
 def taken(segment: Segment, happened: Happened, ours: frozenset[str]) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""The evidence of a verdict as JSON data."""
+"""The evidence of a verdict as JSON data, and the notes on it that mean something to whoever checks it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from coordinator.canonical import amount
+from coordinator.guard.comparing import due
 from coordinator.guard.evidence import Holding
 from coordinator.guard.happenings import Happened
 from coordinator.types import BlockRef
 
-__all__ = ["deltas_json", "tx_evidence", "variance_bps"]
+__all__ = ["DERIVED_AGAIN", "NOT_DERIVED", "deltas_json", "tx_evidence", "variance_bps"]
 
+DERIVED_AGAIN = "Others changed what it does before it was mined: this is derived again for its place."
+"""The note on a verdict whose E is not of what was decided, but of what had to happen where it was mined."""
+NOT_DERIVED = "What it had to do cannot be derived again"
+"""How the note begins on a verdict whose E may be such, which nobody can tell."""
 _WORST = 10**9
 """Beyond this nobody cares, and numbers in canonical JSON have an end."""
 
@@ -40,7 +45,7 @@ def tx_evidence(
                     "to": amount(change.to),
                     "used": str(change.used),
                 }
-                for change in happened.effects.allowances
+                for change in due(happened)[0].allowances
             ],
         },
         {

@@ -3,9 +3,10 @@
 from coordinator.intents import queries
 from coordinator.intents.building import BUILDERS, build, build_all
 from coordinator.intents.built import Built
+from coordinator.intents.escrows import EscrowState
 from coordinator.intents.models import MODELS, Intent, Spending
 from coordinator.intents.parsing import body, intent_type, parse
-from coordinator.intents.world import EscrowState, World
+from coordinator.intents.world import World
 
 __all__ = [
     "BUILDERS",

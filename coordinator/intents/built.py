@@ -11,7 +11,8 @@ from actp import artifacts
 from actp.types import State
 from actp.units import hash_or_keccak
 from coordinator.errors import MissingRole, WrongState
-from coordinator.intents.world import EscrowState, World
+from coordinator.intents.escrows import EscrowState
+from coordinator.intents.world import World
 from coordinator.types import Call, Effects, Movement, Subject
 
 __all__ = ["Built", "kernel_call", "missing_role", "named_texts", "paid_out", "token_call", "wrong_state"]

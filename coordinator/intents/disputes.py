@@ -8,9 +8,10 @@ from actp.types import State
 from actp.units import ZERO_ADDRESS
 from coordinator.errors import InvalidIntent, WrongState
 from coordinator.intents.built import Built, kernel_call, missing_role, paid_out, transition, wrong_state
+from coordinator.intents.escrows import EscrowState
 from coordinator.intents.models import DisputeEscrow, ResolveDispute, SettleByConsent
 from coordinator.intents.payments import used_allowance
-from coordinator.intents.world import EscrowState, World
+from coordinator.intents.world import World
 from coordinator.types import Effects, Movement, Subject
 
 __all__ = ["dispute_escrow", "resolve_dispute", "settle_by_consent"]
@@ -20,7 +21,7 @@ _NO_BONDS = Bonds(_NO_BOND, _NO_BOND, 0)
 
 
 def dispute_escrow(intent: DisputeEscrow, world: World) -> Built:
-    """The wallet posts its bond, unless somebody did so for it."""
+    """The wallet posts its bond, unless somebody did so for it; it owes the bond if the token refuses to move it."""
     escrow = world.escrow(intent)
     record, bonds = escrow.record, escrow.bonds or _NO_BONDS
     if record.state is not State.DELIVERED:
@@ -39,7 +40,7 @@ def dispute_escrow(intent: DisputeEscrow, world: World) -> Built:
     evidence = intent.evidence if intent.evidence.startswith("0x") else intent.evidence.encode()
     return Built(
         transition(world, escrow, State.DISPUTED, free_bytes(evidence, "evidence")),
-        Effects((Movement(world.token, world.wallet, world.vault, bond),) if bond else (), used_allowance(world, bond)),
+        Effects(_posting(world, bond), used_allowance(world, bond)),
         Subject(world.token, bond, record.provider if by_requester else record.requester, escrow.id, locks=bool(bond)),
     )
 
@@ -94,6 +95,10 @@ def settle_by_consent(intent: SettleByConsent, world: World) -> Built:
     movements = _payouts(world, escrow, State.CANCELLED, intent.requester_amount, intent.provider_amount, False)
     other = record.requester if world.wallet == record.provider else record.provider
     return Built(call, Effects(movements), Subject(world.token, 0, other, escrow.id))
+
+
+def _posting(world: World, bond: int) -> tuple[Movement, ...]:
+    return (Movement(world.token, world.wallet, world.vault, bond, creditable=True),) if bond else ()
 
 
 def _require_whole(escrow: EscrowState, requester_amount: int, provider_amount: int) -> None:

@@ -36,7 +36,7 @@ _DIGITS = re.compile(r"(?:0|[1-9][0-9]{0,38})\Z", re.ASCII)
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2}){65,2048}\Z", re.ASCII)
 _LARGEST_TOKENS = 2**63 - 1
 _LARGEST_WEI = 2**96 - 1
-_LARGEST_ID = 2**64 - 1
+_LARGEST_ID = 2**128 - 1
 # The first second of the year 10000. Milliseconds of today are far above.
 _LAST_TIME = 253_402_300_800
 

@@ -15,6 +15,7 @@ from coordinator.intents.built import (
     transition,
     wrong_state,
 )
+from coordinator.intents.escrows import EscrowState
 from coordinator.intents.models import (
     AcceptEscrow,
     DeliverEscrow,
@@ -22,7 +23,7 @@ from coordinator.intents.models import (
     ReleaseEscrow,
     ReleaseMilestone,
 )
-from coordinator.intents.world import EscrowState, World
+from coordinator.intents.world import World
 from coordinator.types import Call, Effects, Movement, Subject
 
 __all__ = ["accept_escrow", "deliver_escrow", "refund_escrow", "release_escrow", "release_milestone"]

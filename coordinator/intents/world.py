@@ -7,16 +7,16 @@ block, and forgets what it knew before; then nothing that is built asks the node
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from actp.client import ACTPClient
+from actp.decoding import Event
 from actp.errors import NoCode, Reverted, RpcError, RpcUnavailable, UnknownTransaction, UnsupportedByKernel
-from actp.kernel_views import Bonds, bonds_of, clauses_of, milestones_of, transaction_of
-from actp.orders import AgreedClauses, MilestoneStatus, MilestoneView, salt_of, salted_id
+from actp.kernel_views import bonds_of, clauses_of, milestones_of, transaction_of
+from actp.orders import salt_of, salted_id
 from actp.reads import Read, head, read_all
-from actp.types import Transaction
 from coordinator.errors import InvalidIntent, WrongState
+from coordinator.intents.escrows import EscrowState
 from coordinator.intents.models import (
     AcceptEscrow,
     CreateEscrowBatch,
@@ -33,7 +33,7 @@ from coordinator.intents.models import (
 )
 from coordinator.types import BlockRef
 
-__all__ = ["EscrowState", "World"]
+__all__ = ["World"]
 
 _MOST_IDS = 10_000
 # What is read of an escrow besides its record and what it released.
@@ -49,32 +49,6 @@ _FURTHER_VIEWS: dict[type[Intent], tuple[str, ...]] = {
 _ABOUT_ESCROWS = (Opening, CreateEscrowBatch, OfEscrow)
 
 
-@dataclass(frozen=True, slots=True)
-class EscrowState:
-    """One escrow in the block that was read. Clauses, schedule and bonds are there where the intent needs them."""
-
-    record: Transaction
-    released: int
-    clauses: AgreedClauses | None = None
-    milestones: tuple[MilestoneView, ...] | None = None
-    bonds: Bonds | None = None
-
-    @property
-    def id(self) -> str:
-        return self.record.transaction_id
-
-    @property
-    def remaining(self) -> int:
-        """Base units that it still holds."""
-        return self.record.amount - self.released
-
-    @property
-    def locked(self) -> tuple[int, ...]:
-        """Indexes of the parts of its schedule that are neither paid nor refunded."""
-        parts = self.milestones or ()
-        return tuple(index for index, part in enumerate(parts) if part.status is MilestoneStatus.LOCKED)
-
-
 class World:
     """The wallet of one client, its contracts, and what was read for a batch. For one thread at a time."""
 
@@ -88,6 +62,7 @@ class World:
         self.block: BlockRef | None = None
         self.now = 0
         self._answers: dict[Read, Any] = {}
+        self._events: Sequence[Event] = ()
         # By identity, with the intents kept so that no identity is given away again.
         self._prepared: dict[int, Intent] = {}
         self._ids: dict[tuple[str, int], str] = {}
@@ -116,6 +91,12 @@ class World:
             self._answers = dict(zip(reads, answers, strict=True))
             self.block, self.now = BlockRef(newest.number, newest.hash), newest.now
         self._prepared = {id(intent): intent for intent in wanted}
+
+    def bring_up(self, events: Sequence[Event]) -> None:
+        """From now on escrows are what they are after these events of the kernel, which follow the block that is read,
+        in the order of the chain.
+        """
+        self._events = events
 
     def knows(self, intent: Intent) -> bool:
         """Whether what this intent takes is read already."""
@@ -225,13 +206,14 @@ class World:
         for answer in (escrow, *views.values()):
             if isinstance(answer, Reverted):
                 raise WrongState(f"The escrow {transaction_id} cannot be read: {answer}", retryable=True) from answer
-        return EscrowState(
+        state = EscrowState(
             record=transaction_of(fields),
             released=int(escrow[3]),
             clauses=clauses_of(views["clausesOf"]) if "clausesOf" in views else None,
             milestones=milestones_of(views["milestonesOf"]) if "milestonesOf" in views else None,
             bonds=bonds_of(views["bondsOf"]) if "bondsOf" in views else None,
         )
+        return state.after(self._events)
 
     def _reads(self, intent: Intent) -> list[Read]:
         if not isinstance(intent, _ABOUT_ESCROWS) or not self.kernel.has_salts:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from actp.errors import InvalidInput
-from coordinator.errors import NotWaiting, UnknownOperation
-from coordinator.lifecycle.desk import Desk
+import unicodedata
+
+from coordinator.errors import NotWaiting, OwnApproval, UnknownOperation
+from coordinator.lifecycle.desk import Records
+from coordinator.lifecycle.handing import take_out
+from coordinator.lifecycle.naming import require_name, require_text
 from coordinator.lifecycle.proving import Ended, Links, after
 from coordinator.proofs import ProofKey
 from coordinator.store import approvals, decisions, moving, operations
@@ -14,22 +17,27 @@ from coordinator.types import Operation, Stage
 
 __all__ = ["Approving"]
 
-_LONGEST = 200
 _EXPIRED = "approval_expired"
 
 
 class Approving:
-    """Answers for one wallet. Thread-safe."""
+    """Answers for one wallet, wherever they are given: neither its client nor a node is needed. Thread-safe."""
 
-    def __init__(self, desk: Desk, key: ProofKey) -> None:
+    def __init__(self, desk: Records, key: ProofKey) -> None:
         self._desk = desk
         self._key = key
 
     def approve(self, operation_id: int, by: str, reason: str = "") -> Operation:
         """Says yes. It is simulated and judged again before anything is signed. A second yes of the same person
-        changes nothing. Raises UnknownOperation, NotWaiting, LedgerConflict, StoreError.
+        changes nothing. Raises InvalidInput, UnknownOperation, OwnApproval (by the agent who asked for it), NotWaiting,
+        LedgerConflict, StoreError.
         """
-        operation, known = self._find(operation_id, by)
+        operation, known = self._find(operation_id, by, reason)
+        if _same(by, operation.agent):
+            raise OwnApproval(
+                f"Operation {operation.id} was asked for by {operation.agent}, who may not approve it.",
+                hint="Let somebody else look at it.",
+            )
         if known is not None and known.state is ApprovalState.APPROVED and known.by == by:
             return operation
         self._require_waiting(operation, known)
@@ -45,7 +53,7 @@ class Approving:
 
     def reject(self, operation_id: int, by: str, reason: str) -> Operation:
         """Says no, which ends it. Raises as `approve`."""
-        operation, known = self._find(operation_id, by)
+        operation, known = self._find(operation_id, by, reason)
         if known is not None and known.state is ApprovalState.REJECTED and known.by == by:
             return operation
         self._require_waiting(operation, known)
@@ -57,6 +65,7 @@ class Approving:
             if not approvals.answer(connection, operation_id, ApprovalState.REJECTED, by=by, reason=reason, now=now):
                 raise _not_waiting(operation, "Somebody else has answered meanwhile")
             moving.move(connection, desk.account, [move], now)
+            take_out(connection, [after(move, now)], now)
             links.write(connection, now)
         return after(move, now)
 
@@ -75,6 +84,7 @@ class Approving:
         with desk.ledger.write() as connection:
             approvals.expire(connection, [one.id for one in late], now)
             moving.move(connection, desk.account, moves, now)
+            take_out(connection, [after(move, now) for move in moves], now)
             links.write(connection, now)
         return True
 
@@ -92,9 +102,9 @@ class Approving:
         links.prove([Ended(after(move, now), decided.get(move.operation.id)) for move in moves])
         return links
 
-    def _find(self, operation_id: int, by: str) -> tuple[Operation, Approval | None]:
-        if not 0 < len(by) <= _LONGEST:
-            raise InvalidInput(f"Who answers has a name of 1 to {_LONGEST} characters.")
+    def _find(self, operation_id: int, by: str, reason: str) -> tuple[Operation, Approval | None]:
+        require_name(by, "The name of whoever answers")
+        require_text(reason, "A reason")
         with self._desk.ledger.read() as connection:
             operation = operations.by_id(connection, operation_id)
             known = approvals.by_operation(connection, [operation_id]).get(operation_id)
@@ -108,6 +118,15 @@ class Approving:
             raise _not_waiting(operation, f"It is {operation.stage.value}")
         if known.expires_at <= self._desk.ledger.now():
             raise _not_waiting(operation, "Its approval has expired")
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two names are one, however they are written: a person would not see the difference."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
 def _not_waiting(operation: Operation, why: str) -> NotWaiting:

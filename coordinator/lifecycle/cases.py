@@ -30,6 +30,8 @@ class Case:
     simulation: Simulation | None = None
     decision: Decision | None = None
     failure: tuple[Stage, str, str] | None = None
+    allowed_at: float | None = None
+    """When it was committed that it is allowed."""
 
     @property
     def effects(self) -> Effects:

@@ -15,19 +15,22 @@ from coordinator.errors import LedgerConflict
 from coordinator.guard import Point
 from coordinator.intents import Spending, World, build_all, parse
 from coordinator.lifecycle.allowances import WAITING, Allowances, draws
-from coordinator.lifecycle.cases import Case, allowing, asking, code_of, failing, job_of, ruling_of
+from coordinator.lifecycle.cases import Case, allowing, asking, code_of, failing, ruling_of
 from coordinator.lifecycle.costs import Costs
 from coordinator.lifecycle.desk import Desk
+from coordinator.lifecycle.handing import hand_over, take_out
 from coordinator.lifecycle.proving import Ended, Links, after
+from coordinator.lifecycle.referencing import denied_for, reference_of
 from coordinator.lifecycle.treasury import Book, open_book, read_holdings
 from coordinator.policy import Facts, evaluate
 from coordinator.proofs import ProofKey
 from coordinator.simulation import simulate_all
 from coordinator.store import approvals, decisions, exposures, moving, operations, pauses, peaks, points, wallets
+from coordinator.store.approvals import Approval, ApprovalState
 from coordinator.store.exposures import Open
 from coordinator.store.points import StoredPoint
 from coordinator.store.wallets import WalletRow
-from coordinator.types import IntentType, Ruling, Stage
+from coordinator.types import Decision, IntentType, Reason, Ruling, Stage
 
 __all__ = ["BATCH", "Deciding"]
 
@@ -124,9 +127,15 @@ class Deciding:
         for one in due:
             intent = parse(one.type, one.intent)
             assert isinstance(intent, Spending)
-            answer = answers.get(one.id)
-            cases.append(Case(one, intent, None if answer is None else answer.by))
+            cases.append(Case(one, intent, self._approver(answers.get(one.id))))
         return _Round(seen, under_way, allowances, cases, newest[0] if newest else None)
+
+    def _approver(self, answer: Approval | None) -> str | None:
+        """Who said yes to it, as long as that counts."""
+        if answer is None or answer.state is not ApprovalState.APPROVED or answer.answered_at is None:
+            return None
+        age = self._desk.ledger.now() - answer.answered_at
+        return answer.by if age < self._approval_seconds else None
 
     # ---------------------------------------------------------------- building and simulating
 
@@ -195,8 +204,7 @@ class Deciding:
         now = self._chain_time(asked)
         high = book.raise_peaks()
         for case, fee in zip(asked, fees, strict=True):
-            facts = self._facts(case, book, high, fee, now)
-            case.decision = evaluate(facts, settings)
+            facts, case.decision = self._evaluate(case, book, high, fee, now)
             if case.decision.ruling is Ruling.DENY:
                 reasons = [one for one in case.decision.reasons if one.ruling is Ruling.DENY]
                 case.failure = (Stage.POLICY_EVAL, code_of(reasons[0]), " ".join(one.message for one in reasons))
@@ -212,7 +220,7 @@ class Deciding:
         denied = []
         high, now = book.raise_peaks(), self._chain_time(found.short)
         for case in found.short:
-            decision = evaluate(self._facts(case, book, high, 0, now), self._desk.settings)
+            _, decision = self._evaluate(case, book, high, 0, now)
             if decision.ruling is Ruling.DENY:
                 case.decision = decision
                 reasons = [one for one in decision.reasons if one.ruling is Ruling.DENY]
@@ -221,13 +229,22 @@ class Deciding:
         found.short = [case for case in found.short if case.failure is None]
         return denied
 
-    def _facts(self, case: Case, book: Book, high: Mapping[str, int], fee: int | None, now: int) -> Facts:
+    def _evaluate(
+        self, case: Case, book: Book, high: Mapping[str, int], fee: int | None, now: int
+    ) -> tuple[Facts, Decision]:
+        reference = reference_of(self._desk, case.intent)
+        if isinstance(reference, Reason):
+            facts = self._facts(case, book, high, fee, now, None)
+            return facts, denied_for(reference, evaluate(facts, self._desk.settings))
+        facts = self._facts(case, book, high, fee, now, reference)
+        return facts, evaluate(facts, self._desk.settings)
+
+    def _facts(
+        self, case: Case, book: Book, high: Mapping[str, int], fee: int | None, now: int, reference: int | None
+    ) -> Facts:
         desk, intent, built = self._desk, case.intent, case.built
         assert built is not None
         agent_counts, wallet_counts = book.counts(case.operation.agent)
-        reference = None
-        if intent.service is not None and desk.reference is not None:
-            reference = desk.reference(intent.service)
         return Facts(
             type=case.operation.type,
             agent=case.operation.agent,
@@ -276,11 +293,12 @@ class Deciding:
                 wallets.count_decision(connection, desk.account, found.seen)
             if found.point is not None:
                 points.require_newest(connection, desk.account, found.point.version)
-            jobs = desk.outbox.submit_all([job_of(case) for case in allowed], connection=connection) if allowed else []
+            numbers = hand_over(connection, desk, allowed, now)
             moves = [move for _, move in failed]
             moves += [asking(case) for case in asked]
-            moves += [allowing(case, job.id, now) for case, job in zip(allowed, jobs, strict=True)]
+            moves += [allowing(case, number, now) for case, number in zip(allowed, numbers, strict=True)]
             moving.move(connection, desk.account, moves, now)
+            take_out(connection, [after(move, now) for _, move in failed], now)
             approvals.ask(
                 connection,
                 desk.account,
@@ -292,6 +310,8 @@ class Deciding:
             self._note_short(connection, found, book, now)
             peaks.raise_to(connection, desk.account, book.known_peaks, book.peaks, now)
             links.write(connection, now)
+        for case in allowed:
+            case.allowed_at = now
 
     def _note_short(self, connection: Connection, found: _Round, book: Book, now: float) -> None:
         """What the allowance does not suffice for says so, and the treasury is asked to raise it."""

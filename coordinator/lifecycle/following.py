@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from actp.encoding import value_of
 from actp.engine.store.schema import IntentStatus
 from coordinator.canonical import canonical
 from coordinator.errors import LedgerConflict
@@ -21,7 +22,18 @@ from coordinator.lifecycle.refusals import refusal_of
 from coordinator.lifecycle.reopening import Reopening
 from coordinator.proofs import ProofKey
 from coordinator.proofs.parts import execution_part
-from coordinator.store import breaches, escrows, losses, moving, operations, pauses, points, sendings, verdicts
+from coordinator.store import (
+    approvals,
+    breaches,
+    escrows,
+    losses,
+    moving,
+    operations,
+    pauses,
+    points,
+    sendings,
+    verdicts,
+)
 from coordinator.store.decisions import Decided
 from coordinator.store.losses import Loss
 from coordinator.store.moving import Move, Step
@@ -33,6 +45,8 @@ __all__ = ["Following"]
 
 _log = logging.getLogger(__name__)
 _GUARD = "delta guard"
+_OUTDATED = "outdated"
+"""The code of an operation that had to wait too long before it was signed, and is judged again."""
 _MINED = (IntentStatus.MINED, IntentStatus.FAILED)
 
 
@@ -58,6 +72,11 @@ class Following:
         self._reopening = Reopening(desk, key, recent)
         self._rederiving = Rederiving(desk)
         self._point: StoredPoint | None = None
+
+    @property
+    def guards(self) -> bool:
+        """Whether there is a guard."""
+        return self._guard is not None
 
     def point(self) -> Point | None:
         """Up to where everything is explained; the first time that is where the chain is now. None without a guard.
@@ -97,25 +116,34 @@ class Following:
         with desk.ledger.read() as connection:
             changed = sendings.changed(connection, desk.account, mined=self._guard is None)
             found = operations.by_ids(connection, [one.operation_id for one in changed])
-            decided = self._recent.get(connection, found) if changed else {}
+            decided = self._recent.get(connection, _decided_at(found.values()))
         if not changed:
             return False
         now = desk.ledger.now()
         moves = [move for one in changed if (move := self._engine_move(found[one.operation_id], one, now)) is not None]
-        if not moves:
-            return False
+        moved = {move.operation.id for move in moves}
+        noted = [one for one in changed if one.operation_id not in moved and one.status not in _MINED]
         ended = [after(move, now) for move in moves if move.after in (Stage.CONFIRMED, Stage.FAILED)]
         executed = self._execute([one for one in ended if one.block is not None], decided, {})
         links = Links.at_end(desk, self._key)
         links.prove([Ended(one, decided.get(one.id), executed.get(one.id)) for one in ended])
         with desk.ledger.write() as connection:
             moving.move(connection, desk.account, moves, now)
+            for stage in (Stage.SIGNING, Stage.SUBMITTING):
+                notes = [
+                    (one.operation_id, one.code, one.reason) for one in noted if found[one.operation_id].stage is stage
+                ]
+                operations.annotate(connection, notes, stage, now)
+            # Whose row was cancelled needs no answer any more.
+            approvals.expire(
+                connection, [move.operation.id for move in moves if move.operation.stage is Stage.APPROVAL_GATE], now
+            )
             happened = {one.id: one for one in ended if one.stage is Stage.CONFIRMED}
             escrows.add(connection, desk.account, made.funded(desk, happened, decided, now))
             losses.add(connection, desk.account, self._fees(ended, executed), now)
             links.write(connection, now)
         self._recent.forget(one.id for one in ended)
-        return True
+        return bool(moves)
 
     def _fees(self, ended: Sequence[Operation], executed: Mapping[int, Mapping[str, Any]]) -> list[Loss]:
         """What being mined has cost by the receipts alone, where no guard says it."""
@@ -129,6 +157,7 @@ class Following:
         return rows
 
     def _engine_move(self, operation: Operation, sending: Sending, now: float) -> Move | None:
+        """The change of stage that follows from the engine's row; None if only code and reason are new."""
         status = sending.status
         signing = operation.stage is Stage.SIGNING
         steps = [Step(Stage.SUBMITTING, "signed")] if signing else []
@@ -139,8 +168,14 @@ class Following:
                 return Move(operation, (*steps, Step(Stage.CONFIRMED, "confirmed")), values)
             values |= {"code": "reverted", "reason": "The contract refused it.", "failed_at": Stage.SUBMITTING.value}
             return Move(operation, (*steps, Step(Stage.FAILED, "failed")), values)
-        if status is IntentStatus.OPEN or status in _MINED:
-            return Move(operation, tuple(steps)) if steps else None
+        why: dict[str, Any] = {"code": sending.code, "reason": sending.reason}
+        if status in (IntentStatus.OPEN, IntentStatus.UNKNOWN) or status in _MINED:
+            return Move(operation, tuple(steps), why) if steps else None
+        if status is IntentStatus.QUEUED:
+            return None
+        if status is IntentStatus.HELD:
+            values = {"code": _OUTDATED, "reason": sending.reason, "decided_at": None}
+            return Move(operation, (Step(Stage.SIMULATING, _OUTDATED, {"reason": sending.reason}),), values)
         code = sending.code or status.value
         reason = sending.reason or f"The engine says {status.value}."
         values = {"code": code, "reason": reason, "failed_at": operation.stage.value, "final": True}
@@ -157,27 +192,44 @@ class Following:
         assert stored is not None
         nonce = point.state.nonces.get(self._desk.wallet, 0)
         self._keeper.forget()
-        examined = self._guard.advance(point, lambda: self._sent(nonce))
+        examined = self._guard.advance(point, lambda: self._sent(nonce), self._rederiving.due)
         if examined.reorged:
             return self._reopening.by_guard(stored, self._guard)
         if examined.point == point and not examined.verdicts and not examined.findings:
-            return False
+            return self._is_void(point) and self._reopening.by_guard(stored, self._guard)
         self._write(examined, stored)
         return True
+
+    def _is_void(self, point: Point) -> bool:
+        """Whether there is another chain of blocks than the point's, which a guard cannot tell while it is shorter: a
+        nonce that was not used up to the point is mined in a block not above it.
+        """
+        desk = self._desk
+        nonce = point.state.nonces.get(desk.wallet)
+        if nonce is None:
+            return False
+        with desk.ledger.read() as connection:
+            if not sendings.mined_within(connection, desk.outbox.lane_id, nonce, point.block.number):
+                return False
+        return desk.transport.request("eth_getBlockByNumber", [hex(point.block.number), False]) is None
 
     def _sent(self, nonce: int) -> Sequence[Sent]:
         """Everything that is signed and not verified yet, with what it must do."""
         desk = self._desk
         with desk.ledger.read() as connection:
             signed = sendings.signed_from(connection, desk.outbox.lane_id, nonce)
-            ours = [one.operation_id for one in signed if one.operation_id is not None]
+            ours = {one.operation_id: one.decided_at for one in signed if one.operation_id is not None}
             decided = self._recent.get(connection, ours)
+            hashes = [tx_hash for one in signed for tx_hash in one.tx_hashes]
+            raw = sendings.raw_of(connection, desk.outbox.lane_id, hashes)
+        values = {tx_hash: value for tx_hash, (_, data) in raw.items() if (value := value_of(data)) is not None}
         sent = []
         for one in signed:
+            carried = {tx_hash: values[tx_hash] for tx_hash in one.tx_hashes if tx_hash in values}
             known = None if one.operation_id is None else decided.get(one.operation_id)
             effects = Effects() if known is None else known.effects
             again = None if known is None else self._rederiving.of(known)
-            sent.append(Sent(one.operation_id, desk.wallet, one.nonce, one.tx_hashes, effects, again))
+            sent.append(Sent(one.operation_id, desk.wallet, one.nonce, one.tx_hashes, effects, again, carried))
         return sent
 
     def _write(self, examined: Examination, seen: StoredPoint) -> None:
@@ -188,7 +240,7 @@ class Following:
         concerned = {*by_operation, *(one.operation_id for one in examined.findings if one.operation_id is not None)}
         with desk.ledger.read() as connection:
             found = operations.by_ids(connection, sorted(concerned))
-            decided = self._recent.get(connection, by_operation)
+            decided = self._recent.get(connection, _decided_at(one for one in found.values() if one.id in by_operation))
         open_ones = [
             one for one in found.values() if one.id in by_operation and one.stage in (Stage.SIGNING, Stage.SUBMITTING)
         ]
@@ -213,9 +265,9 @@ class Following:
             happened = {number: one for number, one in ended.items() if number in did}
             escrows.add(connection, desk.account, made.funded(desk, happened, decided, now))
             if any(one.kind in (Kind.RECEIVED, Kind.GIFT) for one in examined.findings):
-                escrows.look_again_at_all(connection, desk.account)
+                escrows.look_again_at_all(connection, desk.account, now)
             escrows.look_again(
-                connection, desk.account, [one.transaction_id for one in ended.values() if one.transaction_id]
+                connection, desk.account, [one.transaction_id for one in ended.values() if one.transaction_id], now
             )
             if self._auto_pause:
                 for finding in examined.breached:
@@ -259,3 +311,7 @@ class Following:
                 delta=None if verdict is None else verdict.as_json(),
             )
         return parts
+
+
+def _decided_at(found: Iterable[Operation]) -> dict[int, float | None]:
+    return {one.id: one.decided_at for one in found}

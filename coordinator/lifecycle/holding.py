@@ -1,7 +1,8 @@
-"""What stops the engine: a pause, and a call that no longer does what it did when it was decided."""
+"""What stops the engine: a pause, and a decision that is no longer of today."""
 
 from __future__ import annotations
 
+import time
 import weakref
 
 from sqlalchemy import Connection
@@ -9,6 +10,7 @@ from sqlalchemy.engine import RootTransaction
 
 from actp.engine import Decision, Job, Refusal
 from actp.engine.intents import Kind
+from actp.engine.store import attempts
 from coordinator.lifecycle.desk import Desk
 from coordinator.simulation import simulate_all
 from coordinator.store import exposures, operations, pauses
@@ -17,6 +19,7 @@ from coordinator.types import Call
 __all__ = ["Freshness", "PauseHold"]
 
 _FRESH_FOR = 60.0
+_READ_FOR = 0.25
 
 
 class PauseHold:
@@ -45,15 +48,17 @@ class PauseHold:
 
 
 class Freshness:
-    """The engine's `Gate`: nothing is signed but what an operation under way was decided to be. A call whose gas is
-    known from its simulation is not simulated again before it is signed, unless that was too long ago because it had
-    to wait.
+    """The engine's `Gate`: nothing is signed but what an operation under way was decided to be, a moment ago. What had
+    to wait since, for the end of a pause or for a node, is held, so that it is simulated and judged again.
+
+    What was signed once keeps its decision, as those bytes may be mined yet: it is only simulated again.
     """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._under_way: set[int] = set()
-        """The engine's numbers of operations under way that were not asked about since they were read."""
+        self._known: dict[int, float | None] = {}
+        """When operations were decided, by the engine's numbers, which were not asked about since this was read."""
+        self._read_at = float("-inf")
 
     def decide(self, job: Job) -> Refusal:
         """See `actp.engine.gates.Gate`."""
@@ -61,10 +66,15 @@ class Freshness:
             return Refusal(Decision.ALLOW)
         if not self._is_under_way(job):
             return Refusal(Decision.DENY, "No operation that is under way stands behind it: hand its intent in again.")
-        intent = job.intent
-        waited = self._desk.ledger.now() - job.created_at
-        if intent.gas is None or intent.to is None or waited < _FRESH_FOR or not job.key.startswith("op-"):
+        # Either way, as clocks of several machines differ, and one may be set back.
+        waited = abs(self._desk.ledger.now() - (self._known.pop(job.id) or 0.0))
+        if waited < _FRESH_FOR:
             return Refusal(Decision.ALLOW)
+        if not self._was_signed(job):
+            return Refusal(Decision.HOLD, "It was decided more than a minute ago, and is simulated and judged again.")
+        intent = job.intent
+        if intent.gas is None or intent.to is None:
+            return Refusal(Decision.ALLOW)  # the engine simulates it
         call = Call(intent.to, intent.data, intent.value)
         (again,) = simulate_all(self._desk.transport, self._desk.wallet, [call])
         if again.ok:
@@ -73,9 +83,13 @@ class Freshness:
 
     def _is_under_way(self, job: Job) -> bool:
         """Whether it is an operation's that has not ended: a dead letter that is driven again is one that has."""
-        if job.id not in self._under_way:
+        # Hundreds are asked about in one go, and what was read for those before has changed since.
+        if job.id not in self._known or time.monotonic() - self._read_at >= _READ_FOR:
+            self._read_at = time.monotonic()
             with self._desk.ledger.read() as connection:
-                self._under_way = set(exposures.under_way_in_outbox(connection, self._desk.account))
-        known = job.id in self._under_way
-        self._under_way.discard(job.id)
-        return known
+                self._known = exposures.under_way_in_outbox(connection, self._desk.account)
+        return job.id in self._known
+
+    def _was_signed(self, job: Job) -> bool:
+        with self._desk.ledger.read() as connection:
+            return bool(attempts.of_intents(connection, [job.id])[job.id])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
 from actp.errors import Reverted, RpcUnavailable
 from actp.events import Cursor
 from actp.kernel_views import Bonds, bonds_of, transaction_of
 from actp.reads import Read, read_all
-from actp.types import Transaction
+from actp.types import State, Transaction
 from coordinator.lifecycle.desk import Desk
 from coordinator.lifecycle.proving import Links
 from coordinator.proofs import ProofKey
-from coordinator.store import escrows, losses, operations, sendings
+from coordinator.store import escrows, journal, losses, operations, sendings
 from coordinator.store import proofs as proof_rows
 from coordinator.store.escrows import Locked
 from coordinator.store.losses import Loss
@@ -19,7 +23,6 @@ __all__ = ["Keeping"]
 
 _FINAL_EVERY = 2.0
 _ESCROWS_EVERY = 1.0
-_CHECK_AFTER = 60.0
 _MANY = 100
 _VIEWS = ("getTransaction", "escrowOf", "bondsOf")
 
@@ -62,27 +65,47 @@ class Keeping:
         desk = self._desk
         now = desk.ledger.now()
         with desk.ledger.read() as connection:
-            due = escrows.due(connection, desk.account, now - _CHECK_AFTER, limit=_MANY)
+            due = escrows.due(connection, desk.account, now, limit=_MANY)
         kernel = desk.client.kernel.address
         reads = [
             Read("ACTPKernel", kernel, view, (bytes.fromhex(one.transaction_id[2:]),)) for one in due for view in _VIEWS
         ]
         answers = read_all(desk.transport, reads)
         seen = []
+        unanswered: list[Locked] = []
         lost: list[Loss] = []
+        disputed: list[tuple[Locked, str]] = []
         for index, one in enumerate(due):
             views = answers[index * len(_VIEWS) : (index + 1) * len(_VIEWS)]
             if any(isinstance(view, Reverted) for view in views):
-                continue  # its block is gone, which whoever follows blocks will find
+                unanswered.append(one)  # its block is gone, which whoever follows blocks will find
+                continue
             record = transaction_of(views[0])
             locked = _left(desk.wallet, record, int(views[1][3]), bonds_of(views[2]))
             seen.append((one.transaction_id, locked, not record.state.final))
             if record.state.final:
                 lost += self._lost(one, record)
-        if seen:
+            if record.state is State.DISPUTED:
+                disputed.append((one, record.dispute_initiator))
+        if due:
             with desk.ledger.write() as connection:
                 escrows.note(connection, desk.account, seen, now)
+                escrows.put_off(connection, desk.account, unanswered, now)
                 losses.add(connection, desk.account, lost, now)
+                journal.add(connection, desk.account, self._opened(connection, disputed), now)
+
+    def _opened(self, connection: Connection, disputed: Sequence[tuple[Locked, str]]) -> list[journal.Entry]:
+        """What the journal does not say yet of escrows that somebody disputes: the other party sends past us."""
+        found = operations.by_ids(connection, [one.operation_id for one, _ in disputed])
+        entries = []
+        for one, by in disputed:
+            said = journal.listed(connection, self._desk.account, operation_id=one.operation_id)
+            known = {each.entry.detail["transactionId"] for each in said if each.entry.event == journal.DISPUTE_OPENED}
+            operation = found.get(one.operation_id)
+            if operation is not None and one.transaction_id not in known:
+                detail = {"transactionId": one.transaction_id, "by": by}
+                entries.append(journal.Entry(journal.DISPUTE_OPENED, operation.agent, one.operation_id, detail=detail))
+        return entries
 
     def _lost(self, escrow: Locked, record: Transaction) -> list[Loss]:
         """What an escrow that has ended has cost besides its price: a bond that did not come back, a penalty."""

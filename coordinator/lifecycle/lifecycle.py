@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from sqlalchemy import Connection
+
 from actp.client import ACTPClient
 from actp.engine import Outbox, Worker, open_store
 from actp.engine import Policy as EnginePolicy
 from actp.engine.fees import FeePolicy
 from actp.engine.running import run_rounds
-from actp.engine.store import Store
-from actp.engine.store import outbox as outbox_rows
+from actp.engine.store import Store, leases
 from actp.errors import ActpError, ConfigError, FeeTooHigh, RpcError, RpcUnavailable
 from coordinator.errors import LedgerConflict, UnknownOperation
 from coordinator.guard import DeltaGuard, Watched
@@ -27,10 +28,12 @@ from coordinator.lifecycle.desk import Desk, Reference
 from coordinator.lifecycle.following import Following
 from coordinator.lifecycle.holding import Freshness, PauseHold
 from coordinator.lifecycle.keeping import Keeping
+from coordinator.lifecycle.naming import require_name, require_text
 from coordinator.lifecycle.querying import Querying
 from coordinator.lifecycle.receipts import ReceiptKeeper
 from coordinator.lifecycle.recent import Recent
 from coordinator.lifecycle.responding import respond
+from coordinator.lifecycle.sharing import SharedBlocks
 from coordinator.lifecycle.submitting import Request
 from coordinator.policy import PolicySettings
 from coordinator.proofs import Proof, ProofKey
@@ -87,10 +90,12 @@ class Lifecycle:
         desk = self._desk = Desk(client, ledger, account, outbox, settings, reference)
         with ledger.write() as connection:
             wallets.require(connection, account)
+            leases.demand_hold(connection, outbox.lane_id)  # a pause must bind everybody who signs from this store
         key = self._key = ProofKey.for_store(chosen.engine.url) if proof_signer is None else proof_signer
         caps = FeePolicy.from_environment() if fee_policy is None else fee_policy
         recent = self._recent = Recent()
-        keeper = ReceiptKeeper(client.transport)
+        ours, engines = SharedBlocks.pair(client.transport)
+        keeper = ReceiptKeeper(ours)
         watched = Watched((desk.wallet,), tuple(dict.fromkeys((desk.token, *tokens))), (desk.vault,))
         examiner = DeltaGuard(keeper, client.chain_id, watched) if guard else None
         self._deciding = Deciding(
@@ -102,7 +107,7 @@ class Lifecycle:
         self._keeping = Keeping(desk, key)
         self._engine_policy = engine_policy or EnginePolicy()
         self._worker = Worker(
-            client.transport,
+            engines,
             client.signer,
             chain_id=client.chain_id,
             store=chosen,
@@ -132,6 +137,11 @@ class Lifecycle:
         return self._desk.settings
 
     @property
+    def guards(self) -> bool:
+        """Whether every balance is checked after every block."""
+        return self._following.guards
+
+    @property
     def proof_address(self) -> str:
         """The address of the key that signs proofs."""
         return self._key.address
@@ -148,9 +158,11 @@ class Lifecycle:
         """
         return self.submit_all([Request(type, intent, agent, key)])[0]
 
-    def submit_all(self, requests: Sequence[Request]) -> list[Operation]:
-        """Records many intents, or none of them, in one commit. Raises as `submit`."""
-        return submitting.submit_all(self._desk, requests)
+    def submit_all(self, requests: Sequence[Request], *, connection: Connection | None = None) -> list[Operation]:
+        """Records many intents, or none of them, in one commit: that of the caller if its `connection` to the same
+        store is given. Raises as `submit`.
+        """
+        return submitting.submit_all(self._desk, requests, connection=connection)
 
     def query(
         self, type: IntentType | str, intent: Mapping[str, Any], *, agent: str, key: str | None = None
@@ -174,24 +186,20 @@ class Lifecycle:
         return self._approving.waiting()
 
     def pause(self, agent: str | None = None, *, by: str, reason: str) -> bool:
-        """Stops an agent, or without one the whole treasury: nothing of it is signed after this, and nothing taken in.
-        False if it was stopped already.
+        """Stops an agent, or without one the whole treasury: nothing of it is signed after this, and nothing taken in
+        but questions. False if it was stopped already. Raises InvalidInput, StoreError.
         """
         desk = self._desk
+        _require_names(agent, by, reason)
         with desk.ledger.write() as connection:
             return pauses.add(connection, desk.account, agent, by=by, reason=reason, now=desk.ledger.now())
 
     def resume(self, agent: str | None = None, *, by: str, reason: str) -> bool:
-        """Ends a pause; what was held goes on at once. False if there was none."""
+        """Ends a pause; what was held goes on at once. False if there was none. Raises InvalidInput, StoreError."""
         desk = self._desk
-        now = desk.ledger.now()
+        _require_names(agent, by, reason)
         with desk.ledger.write() as connection:
-            resumed = pauses.remove(connection, desk.account, agent, by=by, reason=reason, now=now)
-            held = operations.in_stages(connection, desk.account, [Stage.SIGNING]) if resumed else []
-            for one in held:
-                if one.outbox_id is not None and agent in (None, one.agent):
-                    outbox_rows.hasten(connection, one.outbox_id, now)
-        return resumed
+            return pauses.remove(connection, desk.account, agent, by=by, reason=reason, now=desk.ledger.now())
 
     def paused(self) -> list[Pause]:
         """The pauses that hold."""
@@ -236,6 +244,13 @@ class Lifecycle:
         with self._turn:
             return self._step()
 
+    def follow(self) -> bool:
+        """The part of `step` that looks at what is mined; whether anything had moved. Raises RpcError, RpcUnavailable,
+        StoreError.
+        """
+        with self._turn:
+            return self._following.round()
+
     def decide(self) -> bool:
         """The part of `step` that decides about what is pending; whether there was anything. Raises StoreError."""
         with self._turn:
@@ -274,9 +289,14 @@ class Lifecycle:
         self._worker.release()
 
     def _step(self) -> bool:
-        busy = self._decide()
+        try:
+            # First of all, so that whom the guard stops signs nothing more.
+            busy = self._following.round()
+        except (RpcError, RpcUnavailable):
+            self._worker.step()  # nothing is decided while nobody can look; what was decided goes on
+            raise
+        busy |= self._decide()
         busy |= self._worker.step()
-        busy |= self._following.round()
         with suppress(LedgerConflict):  # the winner has done it
             busy |= self._approving.expire()
             self._keeping.round()
@@ -298,6 +318,15 @@ class Lifecycle:
             return False
         # What waits for an approval is decided again, perhaps by another process.
         self._recent.note(
-            case.decided for case in cases or () if case.failure is None and ruling_of(case) is Ruling.ALLOW
+            (case.allowed_at, case.decided)
+            for case in cases or ()
+            if case.failure is None and ruling_of(case) is Ruling.ALLOW
         )
         return bool(cases) or answered
+
+
+def _require_names(agent: str | None, by: str, reason: str) -> None:
+    if agent is not None:
+        require_name(agent, "An agent's name")
+    require_name(by, "The name of whoever asks for it")
+    require_text(reason, "A reason")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection
 
@@ -15,24 +15,26 @@ _MOST = 20_000
 
 
 class Recent:
-    """Decisions by operation. What this process has not made, or has made too long ago, is read."""
+    """Decisions by operation. What this process has not made, or has made too long ago, is read; so is what another
+    process has decided anew since.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[int, Decided] = {}
+        self._known: dict[int, tuple[float | None, Decided]] = {}
 
-    def note(self, made: Iterable[Decided]) -> None:
-        """Remembers what was committed."""
-        self._known.update((one.operation_id, one) for one in made)
+    def note(self, made: Iterable[tuple[float | None, Decided]]) -> None:
+        """Remembers what was committed, and when it was decided."""
+        self._known.update((one.operation_id, (at, one)) for at, one in made)
         while len(self._known) > _MOST:
             del self._known[next(iter(self._known))]
 
-    def get(self, connection: Connection, operation_ids: Iterable[int]) -> dict[int, Decided]:
-        """The newest decision about each of these operations."""
-        wanted = list(operation_ids)
-        missing = [one for one in wanted if one not in self._known]
+    def get(self, connection: Connection, wanted: Mapping[int, float | None]) -> dict[int, Decided]:
+        """The newest decision about each of these operations, which `wanted` says when they were decided."""
+        missing = [one for one, at in wanted.items() if one not in self._known or self._known[one][0] != at]
         if missing:
-            self.note(decisions.latest(connection, missing).values())
-        return {one: self._known[one] for one in wanted if one in self._known}
+            found = decisions.latest(connection, missing)
+            self.note((wanted[number], one) for number, one in found.items())
+        return {one: self._known[one][1] for one in wanted if one in self._known}
 
     def forget(self, operation_ids: Iterable[int]) -> None:
         """These have ended."""

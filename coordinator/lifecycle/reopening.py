@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from actp.engine.exchange import ask_all
+from actp.engine.store import attempts
 from actp.errors import RpcError
 from coordinator.canonical import canonical
 from coordinator.guard import DeltaGuard, Point
@@ -14,7 +15,7 @@ from coordinator.lifecycle.desk import Desk
 from coordinator.lifecycle.proving import Links
 from coordinator.lifecycle.recent import Recent
 from coordinator.proofs import ProofKey
-from coordinator.store import escrows, losses, moving, operations, points, sendings, verdicts
+from coordinator.store import breaches, escrows, losses, moving, operations, points, sendings, verdicts
 from coordinator.store import proofs as proof_rows
 from coordinator.store.moving import Move, Step
 from coordinator.store.points import StoredPoint
@@ -98,12 +99,15 @@ class Reopening:
         with desk.ledger.write() as connection:
             if lost is not None and back is not None:
                 points.append(connection, desk.account, back.block, back.content, now, seen=lost.version)
+                attempts.doubt(connection, desk.outbox.lane_id, back.block.number, now)
+                breaches.void_above(connection, desk.account, back.block.number)
+                verdicts.reopen_above(connection, desk.account, back.block.number, now)
             moving.move(connection, desk.account, moves, now)
             verdicts.reopen(connection, ids, now)
             losses.take_back(connection, desk.account, ids)
             escrows.forget_of(connection, desk.account, ids)
             escrows.look_again(
-                connection, desk.account, [one.transaction_id for one in ended if one.transaction_id is not None]
+                connection, desk.account, [one.transaction_id for one in ended if one.transaction_id is not None], now
             )
             links.write(connection, now)
 

@@ -16,13 +16,12 @@ from coordinator.canonical import canonical, sha256
 from coordinator.errors import AgentPaused
 from coordinator.intents import body, parse
 from coordinator.lifecycle.desk import TREASURY_AGENT, Desk
+from coordinator.lifecycle.naming import require_name
 from coordinator.store import journal, operations, pauses
 from coordinator.store.operations import Draft
 from coordinator.types import IntentType, Operation, Stage
 
 __all__ = ["KeyTaken", "Request", "record", "submit_all"]
-
-_LONGEST = 200
 
 
 class KeyTaken(IdempotencyConflict):
@@ -51,19 +50,27 @@ class Request:
     key: str | None = None
 
 
-def submit_all(desk: Desk, requests: Sequence[Request]) -> list[Operation]:
-    """The operations of these requests, in order: all of them are recorded, or none.
+def submit_all(desk: Desk, requests: Sequence[Request], *, connection: Connection | None = None) -> list[Operation]:
+    """The operations of these requests, in order: all of them are recorded, or none; in the transaction of the caller
+    if its `connection` is given.
 
     Raises InvalidIntent, UnsupportedProtocol, InvalidInput, AgentPaused, KeyTaken, StoreError.
     """
     drafts = [_draft(request) for request in requests]
-    with desk.ledger.write() as connection:
-        known = operations.by_keys(connection, desk.account, [(one.agent, one.key) for one in drafts])
-        paused = pauses.active(connection, desk.account)
-        for one in drafts:
-            if (one.agent, one.key) not in known:
-                _require_free(paused, one.agent)
-        return record(connection, desk, drafts)
+    if connection is not None:
+        return _submit(connection, desk, drafts)
+    with desk.ledger.write() as own:
+        return _submit(own, desk, drafts)
+
+
+def _submit(connection: Connection, desk: Desk, drafts: Sequence[Draft]) -> list[Operation]:
+    known = operations.by_keys(connection, desk.account, [(one.agent, one.key) for one in drafts])
+    paused = pauses.active(connection, desk.account)
+    for one in drafts:
+        # Who only asks moves nothing.
+        if (one.agent, one.key) not in known and not one.type.query:
+            _require_free(paused, one.agent)
+    return record(connection, desk, drafts)
 
 
 def record(
@@ -90,21 +97,14 @@ def record(
 
 
 def _draft(request: Request) -> Draft:
-    if not 0 < len(request.agent) <= _LONGEST or not _storable(request.agent):
-        raise InvalidInput(f"An agent's name has 1 to {_LONGEST} characters.", hint="NUL and half surrogates are none.")
+    require_name(request.agent, "An agent's name")
     if request.agent == TREASURY_AGENT:
         raise InvalidInput(f"The name {TREASURY_AGENT!r} is the lifecycle's own.", hint="Name another agent.")
     key = secrets.token_hex(16) if request.key is None else request.key
-    if not 0 < len(key) <= _LONGEST or not _storable(key):
-        raise InvalidInput(f"An idempotency key has 1 to {_LONGEST} characters.")
+    require_name(key, "An idempotency key")
     intent = parse(request.type, request.intent)
     written = canonical(body(intent))
     return Draft(str(uuid.uuid4()), request.agent, key, intent.type, written.decode(), sha256(written))
-
-
-def _storable(text: str) -> bool:
-    """Whether every database takes it."""
-    return "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def _require_free(paused: Mapping[str, pauses.Pause], agent: str) -> None:
@@ -112,5 +112,6 @@ def _require_free(paused: Mapping[str, pauses.Pause], agent: str) -> None:
     if found is not None:
         who = "The treasury" if found.agent is None else f"The agent {agent}"
         raise AgentPaused(
-            f"{who} was paused by {found.by}: {found.reason}", hint="Nothing is taken in until somebody resumes it."
+            f"{who} was paused by {found.by}: {found.reason}",
+            hint="Only questions are taken in until somebody resumes it.",
         )

@@ -21,6 +21,7 @@ from coordinator.types import ETH, Subject
 __all__ = ["Book", "Holdings", "open_book", "read_holdings"]
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_SPANS = (_MINUTE, _HOUR, _DAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Book:
         self.drawn += draws
         if subject.transaction_id is not None:
             self.busy.add(subject.transaction_id)
-        self.note_decided(agent, 0.0)
+        self.note_decided(agent, [1] * len(_SPANS))
 
     def spend(self, asset: str, amount: int, contract: str, counterparty: str | None, *, locks: bool) -> None:
         """So much leaves the wallet; if it `locks`, into an escrow."""
@@ -85,12 +86,11 @@ class Book:
         if counterparty is not None:
             self.locked_with[counterparty, asset] += amount
 
-    def note_decided(self, agent: str, age: float) -> None:
-        """Something was allowed so many seconds ago."""
-        for index, span in enumerate((_MINUTE, _HOUR, _DAY)):
-            if age < span:
-                self._by_agent[agent][index] += 1
-                self._by_wallet[index] += 1
+    def note_decided(self, agent: str, counts: Sequence[int]) -> None:
+        """So much was allowed within the last minute, hour and day."""
+        for index, count in enumerate(counts):
+            self._by_agent[agent][index] += count
+            self._by_wallet[index] += count
 
     def totals(self) -> dict[str, int]:
         """What the wallet and its open escrows certainly have together, by asset: what may have come back to the wallet
@@ -125,11 +125,14 @@ def open_book(connection: Connection, desk: Desk, under_way: Sequence[Open], hol
     book.peaks = dict(book.known_peaks)
     if desk.settings.max_daily_loss is not None:
         book.lost_today = losses.since(connection, desk.account, now - now % _DAY)
+        for asset, amount in exposures.at_stake(connection, desk.account):
+            book.risk(asset, amount, None, bond=True)
     for one in under_way:
         book.risk(one.asset, one.amount, one.most_fee, bond=one.bond)
     if desk.settings.agent_rate is not None or desk.settings.wallet_rate is not None:
-        for agent, at in exposures.decided_since(connection, desk.account, now - _DAY):
-            book.note_decided(agent, max(now - at, 0.0))
+        times = [now - span for span in _SPANS]
+        for agent, counts in exposures.decided_since(connection, desk.account, times).items():
+            book.note_decided(agent, counts)
     return book
 
 

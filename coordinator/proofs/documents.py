@@ -72,7 +72,7 @@ def read_document(raw: bytes) -> Document:
     if again != raw:
         position = first_difference(again, raw)
         raise ProofError(f"Byte {position} is not what canonical JSON (RFC 8785) has there.", code="not_canonical")
-    _require_shape(content)
+    _require_shape(content, raw)
     return Document(raw, content)
 
 
@@ -118,10 +118,14 @@ def _no_float(text: str) -> Any:
 _LINK = frozenset({"head", "proofHash", "signature"})
 
 
-def _require_shape(content: Any) -> None:
+def _require_shape(content: Any, raw: bytes) -> None:
     links = content.get("links") if isinstance(content, dict) else None
-    if not isinstance(links, list) or not links or content.get("format") != FILE_FORMAT:
-        raise ProofError(f"This is no file of the format {FILE_FORMAT}.", code="wrong_shape")
+    beginning = b'{"format":"%s","links":[{' % FILE_FORMAT.encode()
+    if not isinstance(links, list) or not raw.startswith(beginning) or len(content) > 2:
+        position = first_difference(beginning, raw)
+        raise ProofError(
+            f"Byte {position} is not what a file of the format {FILE_FORMAT} has there.", code="wrong_shape"
+        )
     for index, link in enumerate(links):
         shaped = (
             isinstance(link, dict)

@@ -19,6 +19,7 @@ __all__ = [
     "intent_part",
     "policy_part",
     "receipt_part",
+    "simulated_part",
     "simulation_part",
 ]
 
@@ -26,8 +27,11 @@ PARTS = ("intent", "policy", "simulation", "execution")
 """The parts of a proof. One that an operation never came to is null."""
 
 
-def head_of(operation: Operation) -> dict[str, Any]:
-    """Which operation it is, and how it ended."""
+def head_of(operation: Operation, execution: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Which operation it is, and how it ended. `execution` is that part of its proof; the delta guard's verdict in it
+    is named in the head too, so that it cannot be left out of the part.
+    """
+    delta = None if execution is None else execution["delta"]
     return {
         "operation": str(operation.id),
         "traceId": operation.trace_id,
@@ -41,12 +45,21 @@ def head_of(operation: Operation) -> dict[str, Any]:
         "transactionId": operation.transaction_id,
         "txHash": operation.tx_hash,
         "block": block_part(operation.block),
+        "verdict": None if delta is None else delta["verdict"],
     }
 
 
 def intent_part(operation: Operation, texts: Mapping[str, str]) -> dict[str, Any]:
-    """What was asked for. `texts` are what the chain has only the hash of, such as an escrow's terms."""
-    return {"body": dict(operation.intent), "bodyHash": operation.body_hash, "texts": dict(texts)}
+    """What was asked for, by whom and under which key. `texts` are what the chain has only the hash of, such as an
+    escrow's terms.
+    """
+    return {
+        "agent": operation.agent,
+        "key": operation.key,
+        "body": dict(operation.intent),
+        "bodyHash": operation.body_hash,
+        "texts": dict(texts),
+    }
 
 
 def policy_part(decision: Decision, *, approved_by: str | None = None) -> dict[str, Any]:
@@ -80,6 +93,13 @@ def simulation_part(simulation: Simulation) -> dict[str, Any]:
         "code": simulation.code,
         "reason": simulation.reason,
     }
+
+
+def simulated_part(simulation: Simulation, *, on_chain: bool | None) -> dict[str, Any]:
+    """The same in a proof: `on_chain` says whether the block that it ran on still was on the chain when the block that
+    mined the operation was, and so is below it for ever. None if nothing was mined.
+    """
+    return {**simulation_part(simulation), "onChain": on_chain}
 
 
 def execution_part(

@@ -1,71 +1,42 @@
-"""Verifying a file of proofs: hashes, signatures and the chain of links from the file alone, and from a node whatever
-the blockchain knows. What could not be checked is said, never passed over.
+"""Verifying a file of proofs: hashes, signatures and the chain of links from the file alone, everything in a proof that
+follows from the rest of it, and from a node whatever the blockchain knows. What could not be checked is said, never
+passed over, and so is what nobody but the signer knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from actp.engine import receipts
-from actp.errors import RpcError
-from actp.rpc import Transport, genesis_hash
-from actp.rpc import chain_id as chain_id_of
-from actp.units import keccak
+from actp.rpc import Transport
 from coordinator.canonical import canonical, sha256
 from coordinator.errors import ProofError
-from coordinator.proofs.documents import Document, first_difference, offset_of, read_document
+from coordinator.proofs.agreeing import check_agreement
+from coordinator.proofs.claims import (
+    FinalizedHead,
+    Head,
+    Misshapen,
+    ProofClaim,
+    ProofHead,
+    ReopenedHead,
+    read_head,
+    read_proof,
+    same,
+)
+from coordinator.proofs.documents import Document, read_document
 from coordinator.proofs.keys import signer_of
-from coordinator.proofs.locating import changed_byte
 from coordinator.proofs.making import FORMAT, GENESIS_LINK
-from coordinator.proofs.parts import PARTS, receipt_part
-from coordinator.types import ETH
+from coordinator.proofs.on_chain import OnChain
+from coordinator.proofs.parts import PARTS
+from coordinator.proofs.reporting import Check, Findings, Report, Result
 
 __all__ = ["Check", "Report", "Result", "verify"]
 
-
-class Result(StrEnum):
-    OK = "ok"
-    WRONG = "wrong"
-    NOT_CHECKED = "not checked"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at. `link` is the link's number in its chain, `byte` the first one that is wrong (or
-    the first of the range `byte` to `until` in which it is), counted from 0.
-    """
-
-    name: str
-    result: Result
-    detail: str = ""
-    link: int | None = None
-    byte: int | None = None
-    until: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Everything that was checked, in order."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong; see `not_checked` for what nobody looked at."""
-        return all(check.result is not Result.WRONG for check in self.checks)
-
-    @property
-    def wrong(self) -> tuple[Check, ...]:
-        """What is wrong, the first byte in the file first."""
-        found = [check for check in self.checks if check.result is Result.WRONG]
-        return tuple(sorted(found, key=lambda check: (check.byte is None, check.byte or 0)))
-
-    @property
-    def not_checked(self) -> tuple[Check, ...]:
-        return tuple(check for check in self.checks if check.result is Result.NOT_CHECKED)
+_CLOCKS_DIFFER = 60
+"""Seconds by which the clocks of several processes that prove may differ."""
+_STATED = (
+    "who asked, under which key and trace; what the policy's rules looked at, and who approved; what the simulation "
+    "showed; why something failed; what the notes say; when a link was made; that the contracts are the deployment's."
+)
 
 
 def verify(raw: bytes, transport: Transport | None = None, *, signer: str | None = None) -> Report:
@@ -80,320 +51,221 @@ def verify(raw: bytes, transport: Transport | None = None, *, signer: str | None
         words = error.message.split()
         position = int(words[1]) if words[0] == "Byte" else None
         return Report((Check("file", Result.WRONG, error.message, byte=position),))
-    verifier = _Verifier(document, transport, signer)
-    verifier.run()
-    return Report(tuple(verifier.checks))
+    verifier = _Verifier(document, signer)
+    verifier.read()
+    verifier.compare(transport)
+    return Report(tuple(verifier.found.checks))
 
 
 class _Verifier:
-    def __init__(self, document: Document, transport: Transport | None, signer: str | None) -> None:
-        self._document = document
-        self._transport = transport
+    def __init__(self, document: Document, signer: str | None) -> None:
+        self.found = Findings(document)
+        self._links = document.links
         self._signer = signer
-        self.checks: list[Check] = []
-        self._link: int | None = None
-        self._sound: set[int] = set()
-        """The links whose every byte is what was signed."""
+        self._heads: dict[int, Head] = {}
+        """The links whose every byte is what was signed, and has the form that it should have, by place."""
+        self._claims: dict[int, ProofClaim] = {}
 
-    def run(self) -> None:
-        self._say("file", "canonical JSON of the known format")
+    def read(self) -> None:
+        """Everything that the file alone tells."""
+        found = self.found
+        found.say("file", "canonical JSON of the known format")
         if self._signer is None:
-            self._unchecked("whose key", "No signer was named: the signatures show only that one key made them.")
-        for index, link in enumerate(self._document.links):
-            seq = link["head"].get("seq")
-            self._link = seq if isinstance(seq, int) else None
-            if not self._head(index, link):
+            found.unchecked("whose key", "No signer was named: the signatures show only that one key made them.")
+        for index, link in enumerate(self._links):
+            found.link = _seq(link)
+            head = self._head(index, link)
+            if head is None:
                 continue
-            self._chain(index, link)
-            if link["head"].get("kind") != "proof":
-                self._sound.add(index)
-            elif self._parts(index, link):
-                self._sound.add(index)
-                self._consistent(index, link)
-        self._link = None
+            self._order(index, head)
+            if not isinstance(head, ProofHead):
+                self._heads[index] = head
+            elif self._parts(index, link) and (claim := self._claim(index, link, head)) is not None:
+                self._heads[index], self._claims[index] = head, claim
+                check_agreement(claim, found)
+        found.link = None
         self._revisions()
-        if self._transport is None:
-            self._unchecked("chain", "No node was named: nothing was compared with the blockchain.")
-        else:
-            self._with_node(self._transport)
+        if self._claims:
+            found.stated("the signer's word", _STATED)
 
-    # ---------------------------------------------------------------- from the file alone
+    def compare(self, transport: Transport | None) -> None:
+        """Everything that a node tells. Raises RpcUnavailable."""
+        found = self.found
+        if transport is None:
+            found.unchecked("chain", "No node was named: nothing was compared with the blockchain.")
+            return
+        chain = OnChain(transport, found)
+        if any(not chain.is_of(index, head) for index, head in list(self._heads.items())[:1]):
+            return
+        taken_back = self._taken_back()
+        for index, link in enumerate(self._links):
+            head, claim = self._heads.get(index), self._claims.get(index)
+            found.link = _seq(link)
+            if head is None:
+                found.unchecked("blockchain", "What the link says is not what was signed.")
+            elif isinstance(head, FinalizedHead):
+                if any(taken_back.get(one, 0) > head.seq for one in head.proofs):
+                    text = "A later link takes a proof of it back, as where a development chain is set back."
+                    found.unchecked("final", text)
+                else:
+                    chain.final(index, head)
+            elif claim is not None and claim.proof_hash not in taken_back:
+                chain.proof(claim, (link["parts"]["execution"] or {}).get("receipt", {}))
+        found.link = None
 
-    def _head(self, index: int, link: dict[str, Any]) -> bool:
-        """Whether the head is what was signed."""
+    # ---------------------------------------------------------------- one link
+
+    def _head(self, index: int, link: dict[str, Any]) -> Head | None:
+        """What the head says, if it is what was signed."""
+        found = self.found
         head, stated = canonical(link["head"]), link["proofHash"]
         computed = sha256(head)
         expected = link["head"].get("signer")
         if computed == stated:
             if signer_of(stated, link["signature"]) != expected:
-                self._wrong_at(index, ("signature",), "signature", "It is not the signer's over this hash.")
-                return False
+                found.wrong(index, ("signature",), "signature", "It is not the signer's over this hash.")
+                return None
         elif signer_of(computed, link["signature"]) == expected:
-            self._wrong_text(index, ("proofHash",), stated, computed, "hash")
-            return False
+            found.wrong_text(index, ("proofHash",), stated, computed, "hash")
+            return None
         else:
             # If the signature fits the stated hash then the hash is right, and the head was changed.
-            self._wrong_in(index, ("head",), head, stated, "hash", "The head is not what was signed")
-            return False
+            found.wrong_in(index, ("head",), head, stated, "hash", "The head is not what was signed")
+            return None
         if link["head"].get("format") != FORMAT:
-            self._wrong_at(index, ("head", "format"), "format", f"It is not {FORMAT}.")
-            return False
-        if self._signer is not None and str(expected).lower() != self._signer.lower():
-            self._wrong_at(index, ("head", "signer"), "whose key", f"{expected} signed, and not {self._signer}.")
-            return False
-        self._say("signature", f"signed by {expected}")
-        return True
+            found.wrong(index, ("head", "format"), "format", f"It is not {FORMAT}.")
+            return None
+        if self._signer is not None and not same(str(expected), self._signer):
+            found.wrong(index, ("head", "signer"), "whose key", f"{expected} signed, and not {self._signer}.")
+            return None
+        try:
+            read = read_head(link["head"])
+        except Misshapen as error:
+            found.wrong(index, error.path, "shape", f"{error.message}.")
+            return None
+        found.say("signature", f"signed by {expected}")
+        return read
 
-    def _chain(self, index: int, link: dict[str, Any]) -> None:
-        seq, previous = link["head"]["seq"], link["head"]["previous"]
-        before = self._document.links[index - 1] if index else None
-        if seq == 1:
-            fits = previous == GENESIS_LINK.proof_hash
+    def _order(self, index: int, head: Head) -> None:
+        """It follows the link before it."""
+        found = self.found
+        before = self._links[index - 1] if index else None
+        first = self._heads.get(0)
+        if first is not None:
+            text = "of the same wallet and chain as the first link"
+            same_chain = (head.chain_id, head.genesis, head.wallet) == (first.chain_id, first.genesis, first.wallet)
+            found.fact(index, ("head", "wallet"), "whose chain", text, same_chain)
+        earlier = self._heads.get(index - 1)
+        if earlier is not None:
+            text = "made after the link before it"
+            later = head.made_at >= earlier.made_at - _CLOCKS_DIFFER
+            found.fact(index, ("head", "madeAt"), "time", text, later)
+        seq, previous = head.seq, head.previous
+        if seq == 1 or previous == GENESIS_LINK.proof_hash:
+            fits = seq == 1 and previous == GENESIS_LINK.proof_hash
         elif before is not None and before["head"].get("seq") == seq - 1:
             fits = previous == before["proofHash"]
         elif before is not None and before["head"].get("seq", seq) >= seq:
             fits = False
         else:
-            self._unchecked("order", f"Link {seq - 1} is not in the file.")
+            found.unchecked("order", f"Link {seq - 1} is not in the file.")
             return
         if fits:
-            self._say("order", f"follows link {seq - 1}" if seq > 1 else "is the first link")
+            found.say("order", f"follows link {seq - 1}" if seq > 1 else "is the first link")
         else:
-            self._wrong_at(index, ("head", "previous"), "order", "It does not follow the link before it.")
+            found.wrong(index, ("head", "previous"), "order", "It does not follow the link before it.")
 
     def _parts(self, index: int, link: dict[str, Any]) -> bool:
         """Whether the parts are those that the head names."""
+        found = self.found
         parts, sound = link.get("parts", {}), True
         for name in PARTS:
             stated, path = link["head"].get(f"{name}Hash"), ("parts", name)
             if name not in parts:
                 sound = False
-                self._wrong_at(index, ("head",), f"{name}Hash", f"The part {name} is missing.")
+                found.wrong(index, ("head",), f"{name}Hash", f"The part {name} is missing.")
             elif parts[name] is None and stated is None:
-                self._say(f"{name}Hash", "it never came to that")
+                found.say(f"{name}Hash", "it never came to that")
             elif sha256(canonical(parts[name])) == stated:
-                self._say(f"{name}Hash", stated)
+                found.say(f"{name}Hash", stated)
             else:
                 sound = False
                 text = canonical(parts[name])
-                self._wrong_in(index, path, text, str(stated), f"{name}Hash", f"The part {name} was changed")
+                found.wrong_in(index, path, text, str(stated), f"{name}Hash", f"The part {name} was changed")
         return sound
 
-    def _consistent(self, index: int, link: dict[str, Any]) -> None:
-        """What the parts say of one another."""
-        head, execution = link["head"], (link.get("parts") or {}).get("execution")
-        if execution is None:
-            return
-        at = ("parts", "execution")
-        raw = bytes.fromhex(execution["raw"][2:])
-        receipt = execution["receipt"]
-        facts: list[tuple[tuple[str | int, ...], str, bool]] = [
-            ((*at, "raw"), "the signed bytes have the hash of the receipt", _hash(raw) == receipt["txHash"]),
-            (("head", "txHash"), "the head names the same eth transaction", head["txHash"] == receipt["txHash"]),
-            (("head", "block"), "the head names the receipt's block", head["block"] == receipt["block"]),
-            (
-                ("head", "outcome"),
-                "the outcome fits the receipt",
-                receipt["succeeded"] or head["outcome"] != "confirmed",
-            ),
-        ]
-        signed = _decode(raw)
-        if signed is None:
-            self._wrong_at(index, (*at, "raw"), "signed bytes", "They are no eth transaction.")
-            return
-        call = execution["call"]
-        facts += [
-            ((*at, "raw"), "the wallet signed them", signed["from"] == head["wallet"]),
-            ((*at, "raw"), "for this chain", signed["chainId"] == head["chainId"]),
-            ((*at, "nonce"), "with this nonce", signed["nonce"] == execution["nonce"]),
-            ((*at, "call", "to"), "to this account", signed["to"].lower() == call["to"].lower()),
-            ((*at, "call", "value"), "with this value", str(signed["value"]) == call["value"]),
-            ((*at, "call", "dataHash"), "with this data", sha256(signed["data"]) == call["dataHash"]),
-        ]
-        for path, text, holds in facts:
-            if holds:
-                self._say("consistent", text)
-            else:
-                self._wrong_at(index, path, "consistent", f"Not so: {text}.")
+    def _claim(self, index: int, link: dict[str, Any], head: ProofHead) -> ProofClaim | None:
+        try:
+            return read_proof(index, link, head)
+        except Misshapen as error:
+            self.found.wrong(index, error.path, "shape", f"{error.message}.")
+            return None
+
+    # ---------------------------------------------------------------- all links together
 
     def _revisions(self) -> None:
-        """Proofs that a later link of the file takes back."""
+        """Each operation has one proof that stands, and what other links say of proofs can be."""
         taken_back = self._taken_back()
-        for index, link in enumerate(self._document.links):
-            if index in self._sound and link["proofHash"] in taken_back and link["head"].get("kind") == "proof":
-                self._link = link["head"]["seq"]
-                later = [
-                    one
-                    for one in self._document.links[index + 1 :]
-                    if one["head"].get("kind") == "proof" and one["head"]["operation"] == link["head"]["operation"]
-                ]
-                if later:
-                    self._say("valid", f"taken back by link {taken_back[link['proofHash']]}, and proved again")
-                else:
-                    self._wrong_at(index, ("proofHash",), "valid", "A later link takes it back: its block is gone.")
-        self._link = None
+        places = {claim.proof_hash: index for index, claim in self._claims.items()}
+        standing: dict[int, int] = {}
+        nonces: dict[int, int] = {}
+        for index, head in self._heads.items():
+            self.found.link = head.seq
+            claim = self._claims.get(index)
+            if isinstance(head, ReopenedHead):
+                self._reopened(index, head, self._claims.get(places.get(head.proof, -1)))
+            elif isinstance(head, FinalizedHead):
+                self._finalized(index, head, [self._claims[places[one]] for one in head.proofs if one in places])
+            elif claim is not None and claim.proof_hash in taken_back:
+                self._superseded(index, claim, taken_back[claim.proof_hash])
+            elif claim is not None:
+                number = claim.head.operation
+                text = "no other proof of this operation stands"
+                self.found.fact(
+                    index, ("head", "operation"), "one proof", text, standing.setdefault(number, index) == index
+                )
+                if claim.execution is not None:
+                    text = "no other proof is of this nonce"
+                    once = nonces.setdefault(claim.execution.nonce, index) == index
+                    self.found.fact(index, ("parts", "execution", "nonce"), "one nonce", text, once)
+        self.found.link = None
+
+    def _superseded(self, index: int, claim: ProofClaim, by: int) -> None:
+        later = any(one.index > index and one.head.operation == claim.head.operation for one in self._claims.values())
+        if later:
+            self.found.say("valid", f"taken back by link {by}, and proved again")
+        else:
+            self.found.wrong(index, ("proofHash",), "valid", "A later link takes it back: its block is gone.")
+
+    def _reopened(self, index: int, head: ReopenedHead, claim: ProofClaim | None) -> None:
+        if claim is None:
+            self.found.unchecked("takes back", f"The proof {head.proof} is not in the file.")
+            return
+        text = f"link {claim.head.seq}, which is older and of the same block"
+        holds = claim.index < index and claim.head.block == head.block
+        self.found.fact(index, ("head", "proof"), "takes back", text, holds)
+
+    def _finalized(self, index: int, head: FinalizedHead, claims: list[ProofClaim]) -> None:
+        """`claims` are those of its proofs that the file has."""
+        taken_back = self._taken_back()
+        holds = all(
+            one.head.seq < head.seq <= taken_back.get(one.proof_hash, head.seq)
+            and one.head.block is not None
+            and one.head.block.number <= head.block.number
+            for one in claims
+        )
+        if claims:
+            text = "its proofs are older, stand, and their blocks are not above this one"
+            self.found.fact(index, ("head", "proofs"), "covers", text, holds)
+        else:
+            self.found.unchecked("covers", "None of its proofs is in the file.")
 
     def _taken_back(self) -> dict[str, int]:
-        """Hashes of proofs that a later link takes back, and that link's number."""
-        return {
-            link["head"]["proof"]: link["head"]["seq"]
-            for index, link in enumerate(self._document.links)
-            if index in self._sound and link["head"].get("kind") == "reopened"
-        }
-
-    # ---------------------------------------------------------------- with a node
-
-    def _with_node(self, transport: Transport) -> None:
-        first = self._document.links[0]["head"]
-        served = chain_id_of(transport)
-        if served != first.get("chainId"):
-            self._wrong_at(0, ("head", "chainId"), "chain", f"The node serves chain {served}.")
-            return
-        if genesis_hash(transport, served).lower() != str(first.get("genesis")).lower():
-            self._wrong_at(0, ("head", "genesis"), "chain", "The node's chain has another first block.")
-            return
-        self._say("chain", f"chain {served} with the same first block")
-        taken_back = self._taken_back()
-        for index, link in enumerate(self._document.links):
-            self._link = link["head"].get("seq")
-            if index not in self._sound:
-                self._unchecked("blockchain", "What the link says is not what was signed.")
-                continue
-            execution = (link.get("parts") or {}).get("execution")
-            if link["head"].get("kind") == "finalized":
-                self._final(transport, index, link)
-            elif execution is not None and link["proofHash"] not in taken_back:
-                self._executed(transport, index, link, execution)
-            elif execution is None and link["head"].get("kind") == "proof":
-                self._unchecked("blockchain", "Nothing was mined for it, so the blockchain cannot tell.")
-        self._link = None
-
-    def _executed(self, transport: Transport, index: int, link: dict[str, Any], execution: dict[str, Any]) -> None:
-        at = ("parts", "execution", "receipt")
-        tx_hash = execution["receipt"]["txHash"]
-        receipt = receipts.fetch(transport, tx_hash)
-        if receipt is None:
-            self._wrong_at(index, (*at, "txHash"), "receipt", f"The node knows no mined eth transaction {tx_hash}.")
-            return
-        told, stated = canonical(receipt_part(receipt)), canonical(execution["receipt"])
-        if told != stated:
-            start = self._start(index, at)
-            position = start + first_difference(told, stated)
-            self._add("receipt", Result.WRONG, "The node tells another receipt.", position)
-            return
-        self._say("receipt", "as the node tells it")
-        block = transport.request("eth_getBlockByNumber", [hex(receipt.block_number), False])
-        if block is None or block["hash"] != receipt.block_hash:
-            self._wrong_at(index, (*at, "block"), "block", "The block is not on the node's chain.")
-            return
-        self._say("block", f"{receipt.block_number} is on the chain")
-        self._balances(transport, index, execution)
-
-    def _balances(self, transport: Transport, index: int, execution: dict[str, Any]) -> None:
-        told = (execution["delta"] or {}).get("balances")
-        if told is None:
-            self._unchecked("balances", "The proof holds no balances.")
-            return
-        path = ("parts", "execution", "delta", "balances", "deltas")
-        for asset, changes in told["deltas"].items():
-            for account, change in changes.items():
-                name = f"change of {account}'s {asset}"
-                before, after = (_balance(transport, account, asset, told[when]) for when in ("before", "after"))
-                if before is None or after is None:
-                    self._unchecked(name, "The node does not tell the state of these blocks.")
-                elif after - before == int(change):
-                    self._say(name, f"{change} from block {told['before']} to {told['after']}")
-                else:
-                    self._wrong_at(index, (*path, asset, account), name, f"By the node it is {after - before}.")
-
-    def _final(self, transport: Transport, index: int, link: dict[str, Any]) -> None:
-        stated = link["head"].get("block") or {}
-        ask: Callable[[str], Any] = lambda tag: transport.request("eth_getBlockByNumber", [tag, False])  # noqa: E731
-        block = ask(hex(stated["number"]))
-        if block is None or block["hash"] != stated["hash"]:
-            self._wrong_at(index, ("head", "block"), "final", "The block is not on the node's chain.")
-            return
-        try:
-            final = ask("finalized")
-        except RpcError:
-            final = None
-        if final is None or int(final["number"], 16) < stated["number"]:
-            self._unchecked("final", "The node does not call the block final (yet).")
-        else:
-            self._say("final", f"block {stated['number']} is final")
-
-    # ---------------------------------------------------------------- what is found
-
-    def _say(self, name: str, detail: str) -> None:
-        self._add(name, Result.OK, detail)
-
-    def _unchecked(self, name: str, detail: str) -> None:
-        self._add(name, Result.NOT_CHECKED, detail)
-
-    def _wrong_at(self, index: int, path: tuple[str | int, ...], name: str, detail: str) -> None:
-        self._add(name, Result.WRONG, detail, self._start(index, path))
-
-    def _wrong_text(self, index: int, path: tuple[str | int, ...], stated: str, wanted: str, name: str) -> None:
-        position = self._start(index, path) + 1 + first_difference(stated.encode(), wanted.encode())
-        self._add(name, Result.WRONG, f"It should be {wanted}.", position)
-
-    def _wrong_in(
-        self, index: int, path: tuple[str | int, ...], text: bytes, wanted: str, name: str, detail: str
-    ) -> None:
-        start = self._start(index, path)
-        position = changed_byte(text, wanted)
-        if position is not None:
-            self._add(name, Result.WRONG, f"{detail}.", start + position)
-        else:
-            end = start + len(text)
-            self._add(name, Result.WRONG, f"{detail}, in more than one byte.", start, end)
-
-    def _start(self, index: int, path: tuple[str | int, ...]) -> int:
-        try:
-            return offset_of(self._document.content, ("links", index, *path))
-        except (KeyError, TypeError):
-            return offset_of(self._document.content, ("links", index))
-
-    def _add(self, name: str, result: Result, detail: str, byte: int | None = None, until: int | None = None) -> None:
-        self.checks.append(Check(name, result, detail, self._link, byte, until))
+        """Hashes of proofs that a link takes back, and that link's number."""
+        return {head.proof: head.seq for head in self._heads.values() if isinstance(head, ReopenedHead)}
 
 
-def _hash(raw: bytes) -> str:
-    return "0x" + keccak(raw).hex()
-
-
-def _decode(raw: bytes) -> dict[str, Any] | None:
-    """The fields of a signed eth transaction, and whose signature it is; None if it is none."""
-    from eth_account import Account
-    from eth_account.typed_transactions.typed_transaction import TypedTransaction
-    from hexbytes import HexBytes
-    from rlp.exceptions import RLPException  # type: ignore[import-untyped]  # ships no types
-
-    try:
-        fields = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
-        sender = Account.recover_transaction(raw)
-    except (ValueError, TypeError, KeyError, RLPException):
-        return None
-    to = fields["to"]
-    return {
-        "from": sender,
-        "chainId": int(fields["chainId"]),
-        "nonce": int(fields["nonce"]),
-        "to": to if isinstance(to, str) else "0x" + bytes(to).hex(),
-        "value": int(fields["value"]),
-        "data": bytes(HexBytes(fields["data"])),
-    }
-
-
-def _balance(transport: Transport, account: str, asset: str, block: int) -> int | None:
-    """What an account had at the end of a block; None if the node does not tell."""
-    question: tuple[str, list[Any]]
-    if asset == ETH:
-        question = ("eth_getBalance", [account, hex(block)])
-    else:
-        data = "0x70a08231" + account[2:].lower().rjust(64, "0")  # balanceOf(address)
-        question = ("eth_call", [{"to": asset, "data": data}, hex(block)])
-    try:
-        return int(transport.request(*question), 16)
-    except (RpcError, TypeError, ValueError):
-        return None
+def _seq(link: dict[str, Any]) -> int | None:
+    """The link's number, if it says one."""
+    seq = link["head"].get("seq")
+    return seq if isinstance(seq, int) else None

@@ -105,11 +105,10 @@ class Soak:
         time.sleep(_TICK)
 
     def _await_guards(self, until: float) -> None:
-        """What happens before a guard's first point is taken as it is: nothing happens until that is buried."""
+        """What happens before a guard's first point is taken as it is: nothing happens until there is one."""
         while any(guarded_up_to(one) < 0 for one in self.field.houses) and time.monotonic() < until:
             self.workers.tend(kill=False)
             time.sleep(_TICK)
-        self.field.bury()
 
     # ---------------------------------------------------------------- asking
 

@@ -1,9 +1,11 @@
 """Our own bytes of eth transactions are those of eth-account, to the last bit."""
 
+import pytest
 from eth_account import Account
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actp.encoding import value_of
 from actp.signers import LocalSigner
 from actp.types import EthTransaction
 from actp.units import to_checksum
@@ -41,3 +43,14 @@ def test_signed_bytes_are_those_of_eth_account(key, chain_id, nonce, to, value, 
         }
     )
     assert LocalSigner(key).sign_transaction(fields) == bytes(theirs.raw_transaction)
+    assert value_of(bytes(theirs.raw_transaction)) == value
+
+
+def test_the_value_of_bytes_that_are_something_else_is_not_guessed():
+    payee = "0x" + "05" * 20
+    legacy = {"nonce": 1, "to": payee, "value": 7, "data": "0x", "gas": 21_000, "gasPrice": 1, "chainId": 1}
+    assert value_of(bytes(Account.from_key(b"\1" * 32).sign_transaction(legacy).raw_transaction)) is None
+    assert value_of(b"") is None
+    signed = LocalSigner(b"\1" * 32).sign_transaction(EthTransaction(1, 1, payee, 2**80, b"", 21_000, 1, 1))
+    with pytest.raises(IndexError):
+        value_of(signed[:20])

@@ -142,7 +142,9 @@ def test_what_was_mistyped_is_shown():
     for value in ("mainnet", "0x1234", 25.0, None, "0x" + "12" * 20):
         assert shown(value) == repr(value)
     assert shown("a" * 60) == "<60 characters>"
+    assert shown({"a": [1, (2,)]}) == "{'a': [1, (2,)]}"
     assert shown(b"ab") == "<2 bytes>"
+    assert (shown(10**5_000), shown([10**5_000])) == ("<int>", "<list>")
 
 
 def test_metadata_is_the_zero_hash_a_hash_or_is_hashed():
@@ -197,3 +199,12 @@ def test_only_funded_states_hold_money():
     funded = {state.name for state in State if _transaction(state, 3600).funded}
     assert funded == {"COMMITTED", "IN_PROGRESS", "DELIVERED", "DISPUTED"}
     assert {state.name for state in State if state.final} == {"SETTLED", "CANCELLED"}
+
+
+@pytest.mark.parametrize("kind", ["list", "tuple", "dict"])
+def test_what_lies_too_deep_to_be_shown_is_named_by_its_type(kind):
+    wrap = {"list": lambda inner: [inner], "tuple": lambda inner: (inner,), "dict": lambda inner: {"a": inner}}[kind]
+    nested = wrap(0)
+    for _ in range(100_000):
+        nested = wrap(nested)
+    assert shown(nested) == f"<{kind}>"

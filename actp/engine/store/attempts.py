@@ -15,6 +15,7 @@ __all__ = [
     "MINED",
     "add",
     "by_state",
+    "doubt",
     "exists",
     "find",
     "highest_nonce",
@@ -160,6 +161,19 @@ def replace_others(connection: Connection, mined: Sequence[tuple[int, str]], now
     )
     if mined:
         connection.execute(statement, [{"b_id": one, "b_hash": tx_hash} for one, tx_hash in mined])
+
+
+def doubt(connection: Connection, lane_id: int, above: int, now: float) -> None:
+    """Blocks above this height are gone, final or not: whoever watches the lane looks at what was in them again."""
+    connection.execute(
+        update(attempts)
+        .where(
+            attempts.c.lane_id == lane_id,
+            one_of(attempts.c.state, (AttemptState.SAFE, AttemptState.FINALIZED)),
+            attempts.c.block_number > above,
+        )
+        .values(state=AttemptState.SEALED.value, updated_at=now)
+    )
 
 
 def unseal(connection: Connection, intent_ids: Sequence[int], now: float) -> None:

@@ -85,6 +85,14 @@ class Store:
             with self.write() as connection:
                 connection.execute(chains.update().where(chains.c.chain_id == chain_id).values(**fresh))
 
+    def genesis(self, chain_id: int) -> str | None:
+        """Hash of the first block of the chain that the id stands for here; None if the store does not know it."""
+        with self.read() as connection:
+            found: str | None = connection.execute(
+                select(chains.c.genesis).where(chains.c.chain_id == chain_id)
+            ).scalar_one_or_none()
+        return found
+
     def _compare(self, chain_id: int, known: dict[str, Any], given: dict[str, str | None]) -> None:
         for name, value in given.items():
             stored = known[name]
@@ -151,8 +159,8 @@ def parse_url(url: str | Path) -> URL:
 
 def journal_mode(version: tuple[int, int, int]) -> str:
     """How an SQLite file of this version is written. Before 3.51.3 (3.50.7, 3.44.6) the write-ahead log can be damaged
-    when two connections checkpoint at the same moment (sqlite.org/wal.html, "the WAL-reset bug"): such a version keeps a
-    rollback journal, with which a commit takes an fsync more and waits for readers.
+    when two connections checkpoint at the same moment (sqlite.org/wal.html, "the WAL-reset bug"): such a version keeps
+    a rollback journal, with which a commit takes an fsync more and waits for readers.
     """
     mended = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
     return "WAL" if mended else "TRUNCATE"

@@ -10,7 +10,7 @@ from actp.engine.store.conflicts import insert_or_ignore
 from actp.engine.store.errors import StoreError
 from actp.engine.store.schema import lanes
 
-__all__ = ["LaneRow", "LeaseLost", "beat", "find_lane", "release", "require_lane", "take"]
+__all__ = ["LaneRow", "LeaseLost", "beat", "demand_hold", "find_lane", "needs_hold", "release", "require_lane", "take"]
 
 
 class LeaseLost(StoreError):
@@ -78,6 +78,18 @@ def beat(connection: Connection, lane_id: int, holder: str, token: int, now: flo
             hint="Nothing was written: the other process goes on with what is stored.",
             retryable=True,
         )
+
+
+def demand_hold(connection: Connection, lane_id: int) -> None:
+    """From its commit on nobody signs for this lane who does not ask a hold. Nothing takes that back."""
+    connection.execute(
+        update(lanes).where(lanes.c.id == lane_id, lanes.c.needs_hold.is_(False)).values(needs_hold=True)
+    )
+
+
+def needs_hold(connection: Connection, lane_id: int) -> bool:
+    """Whether who signs for this lane has to ask a hold."""
+    return bool(connection.execute(select(lanes.c.needs_hold).where(lanes.c.id == lane_id)).scalar_one())
 
 
 def release(connection: Connection, lane_id: int, token: int) -> None:

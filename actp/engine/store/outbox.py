@@ -30,6 +30,7 @@ __all__ = [
     "open_with",
     "postpone",
     "queued_fills",
+    "requeue",
     "require_same",
     "retry",
     "settle",
@@ -208,6 +209,24 @@ def retry(connection: Connection, intent_id: int, now: float, *, not_paid: bool 
             status=IntentStatus.QUEUED.value, nonce=None, tries=0, due_at=now, updated_at=now, code=None, reason=None
         )
     )
+    return changed.rowcount == 1
+
+
+def requeue(connection: Connection, intent_id: int, intent: Intent, now: float) -> bool:
+    """Puts a job that is HELD, or QUEUED, back into the queue as if it were new, for what its call is by now; False if
+    it is neither.
+    """
+    changed = connection.execute(
+        update(intents)
+        .where(intents.c.id == intent_id, one_of(intents.c.status, (IntentStatus.HELD, IntentStatus.QUEUED)))
+        .values(
+            {
+                "to": intent.to, "data": intent.data, "value": str(intent.value), "gas": intent.gas,
+                "body_hash": intent.body_hash, "status": IntentStatus.QUEUED.value, "nonce": None, "tries": 0,
+                "due_at": now, "updated_at": now, "code": None, "reason": None,
+            }
+        )
+    )  # fmt: skip
     return changed.rowcount == 1
 
 

@@ -61,6 +61,16 @@ class Peek:
         self.revision = str(found)
         """The version of its tables; `HEAD` is this program's."""
 
+    def revision_in(self, table: str) -> str | None:
+        """The version of the tables that others keep in the same database, which this table of theirs has; None if it
+        is not there.
+        """
+        with self._look() as connection:
+            if not inspect(connection).has_table(table):
+                return None
+            found = connection.exec_driver_sql(f"SELECT version_num FROM {table}").scalar()
+        return None if found is None else str(found)
+
     @property
     def current(self) -> bool:
         """Whether its tables are those of this program. Raises StoreError if they are of a newer one."""

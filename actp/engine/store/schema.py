@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ColumnElement,
     Float,
@@ -23,12 +24,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     or_,
 )
 
 __all__ = ["HEAD", "AttemptState", "IntentStatus", "attempts", "chains", "intents", "lanes", "metadata", "one_of"]
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in `migrations/versions`: what these tables are."""
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
@@ -100,9 +102,11 @@ lanes = Table(
     Column("token", BigInteger, nullable=False),
     Column("beats", BigInteger, nullable=False),
     Column("beat_at", Float, nullable=False),
+    Column("needs_hold", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("chain_id", "address"),
 )
-"""One row per (chain, key): who writes, and with which fencing token."""
+"""One row per (chain, key): who writes, and with which fencing token. Where it `needs_hold`, nobody signs who does not
+ask a `Hold`."""
 
 intents = Table(
     "intents",

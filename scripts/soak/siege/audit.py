@@ -20,6 +20,7 @@ from scripts.soak.siege.crowd import Deed
 from scripts.soak.siege.field import Field, House
 from scripts.soak.siege.mined import Mined, mined_since
 from scripts.soak.siege.plants import Plant, belongs, signed_while_paused
+from scripts.soak.siege.wanted import jobs_without_operation, wanted
 
 __all__ = ["Audit"]
 
@@ -160,7 +161,8 @@ class Audit:
         """What confirmed operations had to do: as decided, or as the guard derived again because others were faster."""
         found: dict[tuple[str, int], _Deltas] = {}
         for house in self._field.houses:
-            ids = [one.id for one in by_intent[house.wallet].values() if one.stage is Stage.CONFIRMED]
+            confirmed = {one.id: one for one in by_intent[house.wallet].values() if one.stage is Stage.CONFIRMED}
+            ids = list(confirmed)
             with house.treasury.lifecycle.ledger.read() as connection:
                 decided = decisions.latest(connection, ids)
                 judged = verdicts.latest(connection, ids)
@@ -178,6 +180,9 @@ class Audit:
                     self._counts["derived_again"] += told != deltas
                     deltas = told
                 found[house.wallet, number] = deltas
+                words = wanted(confirmed[number], self._field)
+                if words is not None and words != deltas:
+                    self._wrong("Not what was asked for", f"operation {number} of {house.treasury.name}: {deltas}")
         return found
 
     def _audit_operations(self, house: House, carried_out: Counter[int], mined: dict[str, Mined]) -> None:
@@ -246,6 +251,9 @@ class Audit:
                     self._counts["false_pauses"] += 1
                     self._wrong("A false pause", f"{entry.agent or 'all'} of {name}: {entry.detail['reason']}")
         self._counts["false_pauses"] += 0
+        handed = {one.outbox_id for one in _all_operations(house) if one.outbox_id is not None}
+        for key in jobs_without_operation(house, handed):
+            self._wrong("The engine was handed what nobody asked for", f"{name}: {key}")
         for row in signed_while_paused(house):
             self._wrong("Signed while paused", f"{name}: (attempt, intent, nonce, kind, earlier) {row}")
 
@@ -281,10 +289,13 @@ class Audit:
         self._verify_on_chain(house, links)
 
     def _verify_on_chain(self, house: House, links: list[Proof]) -> None:
-        """A sample of the proofs that hold, each with all that was said about it later."""
+        """The proofs that hold and are about something unusual, and a sample of the others."""
         gone = {json.loads(link.head)["proof"] for link in links if link.kind == "reopened"}
         standing = [link for link in links if link.kind == "proof" and link.proof_hash not in gone]
-        for link in standing[:: max(1, len(standing) // _SAMPLE)]:
+        usual = [link for link in standing if not _noted(link)]
+        noted = [link for link in standing if _noted(link)]
+        self._counts["proofs_noted"] += len(noted)
+        for link in [*noted, *usual[:: max(1, len(usual) // _SAMPLE)]]:
             report = verify(write_document([link]), self._field.node, signer=house.treasury.lifecycle.proof_address)
             self._counts["proofs_on_chain"] += 1
             if not report.ok:
@@ -295,6 +306,12 @@ class Audit:
         self._counts[f"WRONG {what}"] += 1
         if self._counts[f"WRONG {what}"] <= _SHOWN:
             self.wrong.append(f"{what}: {detail}.")
+
+
+def _noted(link: Proof) -> bool:
+    """Whether the guard had something to say about it: a breach, or that E was derived again."""
+    execution = json.loads(link.parts or b"{}").get("execution") or {}
+    return bool((execution.get("delta") or {}).get("notes"))
 
 
 def _attempts(house: House) -> list[tuple[str, int]]:

@@ -144,7 +144,7 @@ def build(anvil: AnvilProcess, miner: Miner, folder: Path, dice: random.Random) 
         houses.append(House(treasury, party, agents, can_create=index < 2))
     payees = [to_checksum("0x" + keccak(f"payee {dice.random()}".encode())[-20:].hex()) for _ in range(_PAYEES)]
     made = Field(node, miner, folder, crowd, deployment, tokens, houses, strangers, thieves, payees)
-    made.bury()
+    made.bury()  # what has been prepared stays; all that follows may be taken back, the guards' first points too
     miner.freeze()
     made.first_block = made.head()
     made.start = made.balances({"blockNumber": hex(made.first_block)})

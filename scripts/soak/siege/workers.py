@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from actp.testing import CrashPoint, crash_at
-from scripts.soak.siege.treasury import KEY_VARIABLE
+from scripts.soak.siege.treasury import KEY_VARIABLE, READY_VARIABLE
 
 __all__ = ["Seat", "Workers"]
 
@@ -22,7 +22,9 @@ _ARMED = 0.5
 """How often a new process is to die at a crash point."""
 _LATEST_HIT = 4
 _LIFE = (5.0, 25.0)
-"""For how many seconds a process lives, if it reaches no crash point before."""
+"""For how many seconds a process works, if it reaches no crash point before. To begin may take it longer than that, on
+a busy machine.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,10 @@ class Seat:
 @dataclass(slots=True)
 class _Process:
     process: subprocess.Popen[bytes]
-    until: float
+    ready: Path
+    """There as soon as it works."""
     armed: bool
+    until: float | None = None
 
 
 class Workers:
@@ -69,7 +73,9 @@ class Workers:
         for seat in self._seats:
             running = self._running.get(seat.name)
             if running is not None and running.process.poll() is None:
-                if not kill or now < running.until:
+                if running.until is None and running.ready.exists():
+                    running.until = now + self._dice.uniform(*_LIFE)
+                if not kill or running.until is None or now < running.until:
                     continue
                 running.process.send_signal(signal.SIGKILL)
                 running.process.wait()
@@ -86,7 +92,11 @@ class Workers:
 
     def _start(self, seat: Seat, kill: bool) -> _Process:
         armed = kill and self._dice.random() < _ARMED
-        environment = {**os.environ, KEY_VARIABLE: seat.private_key, "PYTHONPATH": str(_ROOT)}
+        ready = self._folder / f"{seat.name}.ready"
+        ready.unlink(missing_ok=True)
+        environment = {
+            **os.environ, KEY_VARIABLE: seat.private_key, READY_VARIABLE: str(ready), "PYTHONPATH": str(_ROOT),
+        }  # fmt: skip
         if armed:
             environment |= crash_at(self._dice.choice(list(CrashPoint)), self._dice.randint(1, _LATEST_HIT))
         with (self._folder / f"{seat.name}.log").open("ab") as log:
@@ -97,4 +107,4 @@ class Workers:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )
-        return _Process(process, time.monotonic() + self._dice.uniform(*_LIFE), armed)
+        return _Process(process, ready, armed)

@@ -12,7 +12,7 @@ from actp.rpc import Transport
 from actp.signers import LocalSigner
 from actp.types import EthTransaction
 from actp.units import keccak, to_checksum
-from coordinator.guard import DeltaGuard, Examination, Point, Sent, Watched
+from coordinator.guard import DeltaGuard, Due, Examination, Point, Sent, Watched
 from coordinator.types import ETH, AllowanceChange, Effects, Movement
 
 GAS = 300_000
@@ -68,9 +68,9 @@ class World:
     def guard(self) -> DeltaGuard:
         return DeltaGuard(self.transport, self.chain_id, self.watched)
 
-    def look(self, point: Point | None = None) -> Examination:
+    def look(self, point: Point | None = None, due: Due | None = None) -> Examination:
         """One examination; the point moves on unless another one was given."""
-        examination = self.guard().advance(self.point if point is None else point, lambda: self.sent)
+        examination = self.guard().advance(self.point if point is None else point, lambda: self.sent, due)
         if point is None:
             self.point = Point.from_json(examination.point.as_json())
         return examination
@@ -116,10 +116,12 @@ class World:
         self.note(signed, effects=Effects(allowances=(change,)))
         return signed
 
-    def pay_ether(self, amount: int, *, to: str | None = None) -> Signed:
+    def pay_ether(self, amount: int, *, to: str | None = None, carried: bool = False) -> Signed:
+        """Ether to the payee, noted; if `carried`, with what the signed bytes say of it."""
         target = self.payee.address if to is None else to
         signed = self.sign(self.us, target, value=amount)
-        self.note(signed, effects=Effects((Movement(ETH, self.us.address, target, amount),)))
+        values = {signed.hash: amount} if carried else {}
+        self.note(signed, effects=Effects((Movement(ETH, self.us.address, target, amount),)), values=values)
         return signed
 
     def moving(self, amount: int, *, to: str | None = None) -> Effects:

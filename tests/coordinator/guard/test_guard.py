@@ -68,6 +68,32 @@ def test_many_of_ours_in_a_block_are_read_by_its_receipts(world: World) -> None:
     assert faulty.count("eth_getBlockReceipts") == 2  # one to see whether the node can
 
 
+def test_ether_that_signed_bytes_tell_of_is_not_asked_for(world: World) -> None:
+    faulty = world.transport = FaultyTransport(world.node)
+    world.mine(*(world.pay_ether(amount, carried=True) for amount in range(1, 9)))
+    seen = world.look()
+    assert (verdicts(seen), kinds(seen)) == (["ok"] * 8, [])
+    assert faulty.count("eth_getBlockByHash") == 0
+    world.mine(
+        *(world.pay_ether(amount, carried=True) for amount in range(1, 9)),
+        world.sign(world.friend, world.us.address, value=5),
+    )
+    seen = world.look()
+    assert (verdicts(seen), kinds(seen)) == (["ok"] * 8, ["received"]), "strangers' bytes are not at hand"
+    assert (seen.findings[0].asset, seen.findings[0].amount) == (ETH, 5)
+
+
+def test_ether_that_was_signed_and_not_decided_is_a_breach(world: World) -> None:
+    less = Effects((Movement(ETH, world.us.address, world.payee.address, 2),))
+    others = [world.pay_ether(1, carried=True) for _ in range(8)]
+    paid = world.sign(world.us, world.payee.address, value=3)
+    world.note(paid, effects=less, values={paid.hash: 3})
+    world.mine(*others, paid)
+    seen = world.look()
+    assert verdicts(seen) == ["ok"] * 8 + ["breach"]
+    assert seen.verdicts[-1].receipt["deltas"][ETH][world.us.address] == "-3"
+
+
 @pytest.mark.parametrize("winner", [0, 1])
 def test_either_attempt_of_a_nonce_may_be_the_mined_one(world: World, winner: int) -> None:
     attempts = [world.call(world.us, "transfer", world.payee.address, 9)]

@@ -8,7 +8,7 @@ import pytest
 
 from actp.units import to_checksum
 from coordinator.guard import Watched
-from coordinator.guard.happenings import APPROVAL, CREDIT, TRANSFER, Names, from_logs, from_receipt, topic_of
+from coordinator.guard.happenings import APPROVAL, CREDIT, OWED, TRANSFER, Names, from_logs, from_receipt, topic_of
 from coordinator.types import BlockRef
 
 US, KERNEL, PAYEE, TOKEN, UNKNOWN = (to_checksum("0x" + digits * 20) for digits in ("a1", "b2", "c3", "d4", "e5"))
@@ -46,11 +46,13 @@ def receipt(*logs: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
-def test_credits_are_believed_from_the_contract_that_was_called_only() -> None:
-    told = from_receipt(receipt(log(KERNEL, CREDIT, US, PAYEE)), BLOCK, NAMES, layered=False)
-    assert told.credits == [(PAYEE, 9)]
-    told = from_receipt(receipt(log(TOKEN, CREDIT, US, PAYEE)), BLOCK, NAMES, layered=False)
-    assert told.credits == []
+def test_debts_are_believed_from_the_contract_that_was_called_only() -> None:
+    noted = (log(KERNEL, CREDIT, US, PAYEE), log(KERNEL, OWED, US, US, 8, logIndex="0x1"))
+    told = from_receipt(receipt(*noted), BLOCK, NAMES, layered=False)
+    assert (told.credits, told.owed) == ([(PAYEE, 9)], [(US, 8)])
+    claimed = (log(TOKEN, CREDIT, US, PAYEE), log(TOKEN, OWED, US, US, 8, logIndex="0x1"))
+    told = from_receipt(receipt(*claimed), BLOCK, NAMES, layered=False)
+    assert (told.credits, told.owed) == ([], [])
 
 
 def test_a_log_that_two_filters_find_counts_once() -> None:

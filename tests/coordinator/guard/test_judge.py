@@ -14,7 +14,7 @@ from actp.units import keccak, to_checksum
 from coordinator.guard import Kind, Scope, Sent, State, Verdict
 from coordinator.guard.comparing import differences
 from coordinator.guard.evidence import Holding
-from coordinator.guard.happenings import APPROVAL, CREDIT, TRANSFER, Happened
+from coordinator.guard.happenings import APPROVAL, CREDIT, OWED, TRANSFER, Happened
 from coordinator.guard.judge import judge_segment
 from coordinator.guard.segment import Segment
 from coordinator.guard.standing import UNLIMITED, judge_allowances
@@ -268,6 +268,29 @@ def allowance(to: int | None = None, used: int = 0) -> AllowanceChange:
 
 
 @pytest.mark.parametrize(
+    ("transfers", "owed", "creditable", "left"),
+    [
+        ([(TOKEN, US, VAULT, 9)], [], True, 91),
+        ([], [(US, 9)], True, 100),
+        ([], [], True, None),
+        ([], [(US, 8)], True, None),
+        ([], [(THIEF, 9)], True, None),
+        ([], [(US, 9)], False, None),
+        ([(TOKEN, US, THIEF, 9)], [(US, 9)], True, None),
+        ([(TOKEN, US, VAULT, 9)], [(US, 9)], True, 91),
+    ],
+)
+def test_a_bond_that_is_owed_stands_for_one_that_the_token_refused(transfers, owed, creditable, left) -> None:  # type: ignore[no-untyped-def]
+    bond = Effects((Movement(TOKEN, US, VAULT, 9, creditable),), (allowance(used=9),))
+    one = happened(bond, *transfers, owed=owed)
+    assert (differences(one, OURS) == []) is (left is not None)
+    for actual in () if left is None else (91, 100):
+        states = (State(allowances={(TOKEN, US, VAULT): held}) for held in (100, actual))
+        found, _ = judge_allowances(*states, [one], block(1), block(2))
+        assert (found == []) is (actual == left)
+
+
+@pytest.mark.parametrize(
     ("start", "changes", "end", "fits"),
     [
         (5, [], 5, True),
@@ -329,5 +352,6 @@ def test_the_topics_are_those_of_their_events() -> None:
         (TRANSFER, "Transfer(address,address,uint256)"),
         (APPROVAL, "Approval(address,address,uint256)"),
         (CREDIT, "CreditAccrued(bytes32,address,uint256)"),
+        (OWED, "BondOwed(bytes32,address,uint256)"),
     ):
         assert topic == "0x" + keccak(event.encode()).hex()

@@ -9,8 +9,8 @@ from eth_abi.abi import encode
 
 from actp.errors import RpcError, RpcUnavailable
 from actp.units import keccak
-from coordinator.guard import Kind, Sent, Watched
-from coordinator.types import AllowanceChange, BlockRef, Effects, Movement
+from coordinator.guard import Kind, Place, Sent, Watched
+from coordinator.types import AllowanceChange, Effects, Movement
 from tests.coordinator.guard.support import Make, Party, Signed, World, kinds, verdicts
 
 FOREVER = 2**255
@@ -139,28 +139,29 @@ def test_an_allowance_used_as_signed(world: World) -> None:
 
 
 def test_what_others_changed_before_is_derived_again(world: World) -> None:
-    asked: list[BlockRef] = []
+    asked: list[Place] = []
 
-    def smaller(parent: BlockRef) -> Effects:
-        asked.append(parent)
+    def smaller(place: Place) -> Effects:
+        asked.append(place)
         return world.moving(6)
 
-    for answer in (smaller, lambda parent: world.moving(5)):
+    for answer in (smaller, lambda place: world.moving(5)):
         signed = world.call(world.us, "transfer", world.payee.address, 6)
         world.note(signed, effects=world.moving(10), rederive=answer)
-        world.mine(signed)
+        world.mine(world.call(world.thief, "transfer", world.friend.address, 1, tip=9), signed)
     seen = world.look()
     assert verdicts(seen) == ["ok", "breach"]
     assert "derived again" in seen.verdicts[0].notes[0]
     assert seen.verdicts[0].expected["deltas"][world.token][world.us.address] == "-6"
-    assert asked[0].number == seen.verdicts[0].block.number - 1
-    assert world.node.request("eth_getBlockByNumber", [hex(asked[0].number), False])["hash"] == asked[0].hash
+    place = asked[0]
+    assert (place.block, place.index, place.parent.number) == (seen.verdicts[0].block, 1, place.block.number - 1)
+    assert world.node.request("eth_getBlockByNumber", [hex(place.parent.number), False])["hash"] == place.parent.hash
 
 
 @pytest.mark.parametrize("error", [RpcError(-32000, "header not found"), RpcUnavailable("Nobody answers.")])
 @pytest.mark.parametrize("lost", [True, False])
 def test_who_cannot_derive_again_is_not_believed(world: World, error: Exception, lost: bool) -> None:
-    def fails(parent: BlockRef) -> Effects:
+    def fails(place: Place) -> Effects:
         raise error
 
     world.watched = world.watched if lost else Watched((world.us.address,), (), ())
@@ -177,9 +178,38 @@ def test_who_cannot_derive_again_is_not_believed(world: World, error: Exception,
 
 def test_effects_that_are_derived_again_may_pay_somebody_else(world: World) -> None:
     signed = world.call(world.us, "transfer", world.friend.address, 6)
-    world.note(signed, effects=world.moving(6), rederive=lambda parent: world.moving(6, to=world.friend.address))
+    world.note(signed, effects=world.moving(6), rederive=lambda place: world.moving(6, to=world.friend.address))
     world.mine(signed)
     assert verdicts(world.look()) == ["ok"]
+
+
+@pytest.mark.parametrize("terms", [3, 4, 5, None, "gone"])
+def test_what_a_spender_pays_us_for_somebody_else_is_compared_with_its_terms(
+    world: World, terms: int | str | None
+) -> None:
+    asked: list[Place] = []
+
+    def due(place: Place) -> Effects | None:
+        asked.append(place)
+        if terms == "gone":
+            raise RpcError(-32000, "header not found")
+        if terms is None:
+            return None
+        return Effects((Movement(world.token, world.vault.address, world.us.address, int(terms)),))
+
+    world.mine(world.call(world.deployer, "mint", world.vault.address, 10))
+    world.mine(world.call(world.thief, "transfer", world.us.address, 1))
+    assert (kinds(world.look(due=due)), asked) == (["received"], []), "whoever is no spender has no terms to keep"
+    world.mine(world.call(world.vault, "transfer", world.us.address, 4))
+    seen = world.look(due=due)
+    more = {5: ["terms_differ"], "gone": ["incomplete"]}.get(terms or 0, [])
+    assert kinds(seen) == sorted(["received", *more])
+    assert [(one.kind, one.amount) for one in seen.breached] == ([(Kind.TERMS_DIFFER, 1)] if terms == 5 else [])
+    assert (asked[0].block, asked[0].index, asked[0].parent.number) == (
+        seen.point.block,
+        0,
+        seen.point.block.number - 1,
+    )
 
 
 def test_what_is_watched_later_is_compared_from_then_on(world: World) -> None:

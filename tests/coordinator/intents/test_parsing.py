@@ -135,7 +135,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("create_escrow", {**CREATE, "deadline": 4_102_444_800_000}, "milliseconds"),
     ("create_escrow", {**CREATE, "deadline": True}, "deadline"),
     ("create_escrow", {**CREATE, "deadline": "4102444800"}, "deadline"),
-    ("create_escrow", {**CREATE, "escrow_numeric_id": 2**64}, "escrow_numeric_id"),
+    ("create_escrow", {**CREATE, "escrow_numeric_id": 2**128}, "escrow_numeric_id"),
     ("create_escrow", {**CREATE, "escrow_numeric_id": -1}, "escrow_numeric_id"),
     ("create_escrow", {**CREATE, "escrow_numeric_id": 1.0}, "escrow_numeric_id"),
     ("create_escrow", {**CREATE, "counterparty": WHO}, "given twice"),

@@ -25,9 +25,9 @@ def house(
     chain: EmbeddedChain, faulty: FaultyTransport, deployed: Deployment, accounts: tuple[DevAccount, ...], tmp_path
 ) -> Iterator[House]:
     """A treasury with 1,000 USDC, over a store in a file and the machine's clock."""
-    store = open_store(tmp_path / "store.db")
-    yield House(chain, faulty, deployed, accounts[1], store)
-    store.close()
+    made = House(chain, faulty, deployed, accounts[1], open_store(tmp_path / "store.db"))
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def timed(
     clock: FakeClock,
 ) -> Iterator[House]:  # fmt: skip
     """The same over a clock that only the test moves."""
-    store = open_store(tmp_path / "store.db", clock=clock)
-    yield House(chain, faulty, deployed, accounts[1], store)
-    store.close()
+    made = House(chain, faulty, deployed, accounts[1], open_store(tmp_path / "store.db", clock=clock))
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -46,6 +46,6 @@ def anywhere(
     url: str, chain: EmbeddedChain, faulty: FaultyTransport, deployed: Deployment, accounts: tuple[DevAccount, ...]
 ) -> Iterator[House]:
     """The same over each kind of database."""
-    store = open_store(url)
-    yield House(chain, faulty, deployed, accounts[1], store)
-    store.close()
+    made = House(chain, faulty, deployed, accounts[1], open_store(url))
+    yield made
+    made.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import select
+
 from actp.chain import DevAccount, EmbeddedChain, dev_accounts
 from actp.client import ACTPClient
 from actp.deployments import Deployment
@@ -14,8 +16,11 @@ from actp.networks import Endpoint
 from actp.rpc import Transport, genesis_hash
 from actp.signers import LocalSigner
 from coordinator.lifecycle import Lifecycle
-from coordinator.store import breaches, decisions, journal, proofs, verdicts
+from coordinator.proofs.documents import write_document
+from coordinator.proofs.verifying import Report, verify
+from coordinator.store import breaches, decisions, journal, proofs, schema, verdicts
 from coordinator.store.accounts import Account
+from coordinator.store.database import has_ledger
 from coordinator.types import Operation, Stage
 
 PAYEE = "0x" + "05" * 20
@@ -30,17 +35,25 @@ class House:
     def __init__(
         self, chain: EmbeddedChain, node: Transport, deployed: Deployment, account: DevAccount, store: Store
     ) -> None:
+        self.prepare(chain, node, deployed, account, store)
+        minter = self.client_of(dev_accounts()[4])
+        minter.token.mint(PURSE, self.wallet)
+
+    def prepare(
+        self, chain: EmbeddedChain, node: Transport, deployed: Deployment, account: DevAccount, store: Store
+    ) -> None:
+        """All but the money."""
         self.chain = chain
         self.node = node
         self.deployed = deployed
         self.account = account
         self.store = store
         self.genesis = genesis_hash(chain, chain.chain_id)
+        self.truthful = True
+        """Whether nobody has changed what the store says."""
         self.client = self.client_of(account, store)
         self.usdc = self.client.token.address
         self.wallet = self.client.address
-        minter = self.client_of(dev_accounts()[4])
-        minter.token.mint(PURSE, self.wallet)
 
     def client_of(self, account: DevAccount, store: Store | None = None, node: Transport | None = None) -> ACTPClient:
         """A client of some account; past the faults, unless it has a store."""
@@ -87,6 +100,22 @@ class House:
         """The whole chain of proofs."""
         with lifecycle.ledger.read() as connection:
             return proofs.read(connection, self.key)
+
+    def reports(self) -> dict[str, Report]:
+        """What verifying every chain of proofs in the store finds, with the node's help, by wallet."""
+        if not has_ledger(self.store):
+            return {}
+        table = schema.proofs
+        with self.store.read() as connection:
+            wallets = connection.execute(select(table.c.wallet).distinct()).scalars()
+            chains = {one: proofs.read(connection, Account(self.chain.chain_id, one)) for one in wallets}
+        return {wallet: verify(write_document(links), self.chain) for wallet, links in chains.items()}
+
+    def close(self) -> None:
+        """Ends a test. Whatever it was about, its proofs are right."""
+        wrong = {wallet: report.wrong for wallet, report in self.reports().items() if report.wrong}
+        self.store.close()
+        assert wrong == {} or not self.truthful
 
     def verdicts(self, lifecycle: Lifecycle):
         """Every verdict, the newest first."""

@@ -94,3 +94,18 @@ def test_payments_go_on_while_a_create_waits(house, provider):
     waiting = create(house, lifecycle, provider, 1, 40)
     assert house.done(lifecycle, house.pay(lifecycle, 3)).stage is Stage.CONFIRMED
     assert house.done(lifecycle, waiting).stage is Stage.CONFIRMED
+
+
+def test_what_can_never_be_built_fails_while_more_is_on_its_way_than_the_allowance_suffices_for(house, provider):
+    house.client_of(house.account).token.approve(house.client.escrow.address, 10 * USDC)
+    lifecycle = house.lifecycle(guard=False)
+    made = create(house, lifecycle, provider, 1, 10)
+    lifecycle.decide()
+    assert lifecycle.find(made.id).stage is Stage.SIGNING
+    house.client_of(house.account).token.approve(house.client.escrow.address, 4 * USDC)
+    name = {"escrowNumericId": "99", "creator": house.wallet}
+    never = lifecycle.submit("release_escrow", name, agent="ann")
+    lifecycle.decide()
+    done = lifecycle.find(never.id)
+    assert (done.stage, done.failed_at, done.code) == (Stage.FAILED, Stage.SIMULATING, "unknown_transaction")
+    assert raises(house, lifecycle) == [], "and no allowance is asked for"

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+
 import pytest
 
-from coordinator.errors import NotWaiting
+from coordinator.errors import NotWaiting, OwnApproval
+from coordinator.lifecycle.approving import Approving
 from coordinator.policy import PolicySettings
+from coordinator.proofs import ProofKey
+from coordinator.store import Ledger
+from coordinator.store.accounts import Account
 from coordinator.types import Stage
 from tests.coordinator.lifecycle.support import DAY, PURSE
 
@@ -34,6 +41,40 @@ def test_an_approved_operation_is_simulated_and_judged_again_and_then_sent(house
         ("simulating", "policy_eval"),
     ]
     assert b'"approvedBy":"boss"' in lifecycle.proofs_of(done.id)[-1].parts
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where somebody answers who has the store, and no way to a node."""
+
+    ledger: Ledger
+    account: Account
+    genesis: str
+    transport: None = None
+
+
+def answering(house, lifecycle):
+    return Approving(Desk(lifecycle.ledger, house.key, house.genesis), ProofKey.for_store(house.store.engine.url))
+
+
+def simulated_on(lifecycle, operation):
+    (proof,) = lifecycle.proofs_of(operation.id)
+    return json.loads(proof.parts)["simulation"]["onChain"]
+
+
+def test_an_answer_that_is_given_without_a_node_leads_to_proofs_that_are_right_by_the_chain(timed, clock):
+    lifecycle, approved = asked(timed)
+    rejected, expired = (timed.done(lifecycle, timed.pay(lifecycle, 60)) for _ in range(2))
+    apart = answering(timed, lifecycle)
+    apart.approve(approved.id, "boss", "fine")
+    assert timed.done(lifecycle, approved, timeout=8).stage is Stage.CONFIRMED
+    apart.reject(rejected.id, "boss", "too much")
+    clock.advance(DAY)
+    assert apart.expire()
+    assert [simulated_on(lifecycle, one) for one in (approved, rejected, expired)] == [True, None, None]
+    report = timed.reports()[timed.wallet]
+    assert report.wrong == ()
+    assert {check.name for check in report.not_checked if check.link == 1} == set(), "all that was mined"
 
 
 def test_a_request_may_ask_for_an_approval_itself(house):
@@ -103,11 +144,11 @@ def test_what_waits_for_no_approval_cannot_be_approved(house):
 
 def test_an_approval_does_not_help_when_the_balance_is_gone(house):
     lifecycle, operation = asked(house, amount=PURSE)
-    house.client_of(house.account).token.transfer("0x" + "06" * 20, 1)
+    assert house.done(lifecycle, house.pay(lifecycle, 1, agent="bob")).stage is Stage.CONFIRMED
     lifecycle.approve(operation.id, "boss")
     done = house.done(lifecycle, operation)
     assert (done.stage, done.failed_at, done.code) == (Stage.FAILED, Stage.SIMULATING, "ERC20InsufficientBalance")
-    assert house.jobs() == {}
+    assert f"op-{operation.id}" not in house.jobs()
 
 
 def test_an_approval_does_not_help_when_the_limit_is_gone(house):
@@ -135,3 +176,20 @@ def test_the_gate_shows_what_waits_and_how_long(house):
     assert approval.expires_at - approval.asked_at == DAY
     answer = lifecycle.response(waiting)
     assert (answer["status"], answer["data"]["awaitingApproval"]) == ("awaiting_approval", True)
+
+
+@pytest.mark.parametrize("name", ["ann", "Ann", " ann ", "\uff41nn"])
+def test_an_agent_cannot_approve_what_it_asked_for_under_any_spelling_of_its_name(house, name):
+    lifecycle, operation = asked(house)
+    with pytest.raises(OwnApproval) as caught:
+        lifecycle.approve(operation.id, name)
+    assert (caught.value.code, caught.value.outcome) == ("own_approval", "not_sent")
+    assert lifecycle.find(operation.id).stage is Stage.APPROVAL_GATE
+    assert len(lifecycle.waiting()) == 1
+    lifecycle.approve(operation.id, "bob")
+    assert house.done(lifecycle, operation).stage is Stage.CONFIRMED
+
+
+def test_an_agent_may_take_back_what_it_asked_for(house):
+    lifecycle, operation = asked(house)
+    assert lifecycle.reject(operation.id, "ann", "a mistake").code == "rejected"

@@ -8,7 +8,7 @@ import pytest
 
 from actp import artifacts
 from actp.chain import dev_accounts
-from actp.engine import Intent, Sender
+from actp.engine import Decision, Intent, Sender
 from actp.engine.store import outbox
 from actp.engine.store.schema import IntentStatus
 from actp.signers import LocalSigner
@@ -66,6 +66,22 @@ def test_a_dead_job_that_is_driven_again_does_not_pay_for_what_has_failed(house)
     assert lifecycle.find(operation.id).stage is Stage.FAILED
     assert house.paid() == 0
     assert house.done(lifecycle, house.pay(lifecycle, 5)).stage is Stage.CONFIRMED, "the others go on"
+
+
+def test_what_was_under_way_when_others_were_signed_is_not_believed_to_be_for_ever(house, monkeypatch):
+    monkeypatch.setattr("coordinator.lifecycle.holding._READ_FOR", 0.0)
+    lifecycle = house.lifecycle()
+    first, second = house.pay(lifecycle, 7), house.pay(lifecycle, 8)
+    lifecycle.decide()
+    gate = lifecycle._worker._gate
+    job_of = {one: lifecycle._desk.outbox.find(f"op-{one}") for one in (first.id, second.id)}
+    assert gate.decide(job_of[first.id]).decision is Decision.ALLOW
+    with house.store.write() as connection:
+        now = house.store.clock.time()
+        outbox.move(connection, [job_of[second.id].id], [IntentStatus.QUEUED], IntentStatus.DEAD, now, code="rpc")
+    lifecycle._following.round()
+    assert lifecycle.find(second.id).stage is Stage.FAILED
+    assert gate.decide(job_of[second.id]).decision is Decision.DENY
 
 
 def test_a_cancelled_job_fails_its_operation_with_a_proof(house):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from actp.engine import Worker
+from actp.engine.gates import HoldMissing
 from coordinator.errors import AgentPaused
+from coordinator.lifecycle import Request
 from coordinator.types import Stage
+from tests.coordinator.lifecycle.support import HASTY
 
 
 def decided(house, lifecycle, **options):
@@ -68,3 +72,36 @@ def test_a_pause_ends_only_by_somebody_and_is_in_the_journal_with_its_reason(hou
     assert lifecycle.resume("ann", by="you", reason="fine")
     assert lifecycle.paused() == []
     assert not lifecycle.resume("ann", by="you", reason="fine")
+
+
+@pytest.mark.parametrize("agent", ["ann", None], ids=["agent", "treasury"])
+def test_questions_are_answered_while_it_is_paused(house, agent):
+    lifecycle = house.lifecycle()
+    lifecycle.pause(agent, by="me", reason="look first")
+    asked = lifecycle.query("query_balance", {}, agent="ann")
+    assert (asked.stage, asked.result is None) == (Stage.CONFIRMED, False)
+    later = lifecycle.submit("query_positions", {}, agent="ann")
+    assert house.done(lifecycle, later).stage is Stage.CONFIRMED
+    with pytest.raises(AgentPaused):
+        lifecycle.query("transfer_erc20", {"to": house.wallet, "amount": "1"}, agent="ann")
+    with pytest.raises(AgentPaused):
+        lifecycle.submit_all(
+            [
+                Request("query_balance", {}, "ann", "question"),
+                Request("transfer_erc20", {"to": house.wallet, "amount": "1"}, "ann", "no question"),
+            ]
+        )
+
+
+@pytest.mark.parametrize("agent", ["ann", None], ids=["agent", "treasury"])
+def test_a_worker_that_knows_of_no_pauses_signs_nothing_of_a_treasury(anywhere, agent):
+    lifecycle = anywhere.lifecycle()
+    operation = decided(anywhere, lifecycle)
+    lifecycle.pause(agent, by="me", reason="look first")
+    plain = Worker(
+        anywhere.node, anywhere.client.signer, chain_id=anywhere.chain.chain_id, store=anywhere.store, policy=HASTY
+    )
+    with pytest.raises(HoldMissing, match=anywhere.wallet):
+        plain.step()
+    assert lifecycle.find(operation.id).stage is Stage.SIGNING
+    assert anywhere.paid() == 0

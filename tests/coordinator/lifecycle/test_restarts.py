@@ -197,4 +197,4 @@ def test_a_process_that_is_killed_between_stages_loses_nothing_and_pays_nothing_
     assert {one.verdict for one in house.verdicts(lifecycle)} == {"ok"}
     assert house.findings(lifecycle) == []
     assert sorted(one.operation_id for one in house.proofs(lifecycle) if one.kind == "proof") == [1, 2, 3, 4]
-    store.close()
+    house.close()

@@ -99,6 +99,7 @@ def failing(original):
 
 def tamper(house, lifecycle, operation):
     """Changes what the store says must happen."""
+    house.truthful = False
     with lifecycle.ledger.write() as connection:
         changed = connection.exec_driver_sql(
             "UPDATE co_decisions SET effects = replace(effects, '\"7\"', '\"6\"') WHERE operation_id = "
@@ -158,6 +159,23 @@ def test_a_reorganisation_reopens_verdict_and_proof_and_the_operation_is_mined_a
         history = verdicts.listed(connection, house.key)
     assert [one.reopened_at is None for one in history] == [True, False]
     assert lifecycle.paused() == []
+
+
+@pytest.mark.usefixtures("unfinished")
+def test_what_was_found_in_blocks_that_are_examined_again_stands_once(house):
+    lifecycle = house.lifecycle()
+    settle(lifecycle)
+    donor = house.client_of(dev_accounts()[4])
+    donor.token.mint(1, house.wallet)
+    before = house.chain.snapshot()
+    donor.token.mint(2, house.wallet)
+    settle(lifecycle)  # one examination of both blocks
+    assert [one.detail["amount"] for one in house.findings(lifecycle, "notice")] == ["3"]
+    house.chain.revert(before)
+    donor.token.mint(4, house.wallet)
+    settle(lifecycle)
+    assert [one.detail["amount"] for one in house.findings(lifecycle, "notice")] == ["5"]
+    assert [one.severity for one in house.findings(lifecycle, None)] == ["notice", "void"]
 
 
 @pytest.mark.usefixtures("unfinished")

@@ -1,0 +1,1 @@
+"""Agents that share a treasury under load: `scripts/soak/budget.py`."""
