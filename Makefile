@@ -14,8 +14,8 @@ help: ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' Makefile
 
-demo: setup ## run a crew's purchases on a chain of its own (SCENARIO=file.toml for yours)
-	@$(PY) scripts/demo.py $(if $(SCENARIO),"$(SCENARIO)") $(ARGS)
+demo: setup ## run a crew's purchases on a chain of its own (SCENARIO=file.toml for yours; FAIL=crash kills a worker)
+	@$(PY) scripts/demo.py $(if $(SCENARIO),"$(SCENARIO)") $(if $(FAIL),--fail "$(FAIL)") $(ARGS)
 
 test: setup ## run the tests (ARGS='-k name' passes options to pytest)
 	@$(PY) -m pytest -q -n auto --maxprocesses 8 -m "not slow" $(ARGS)
@@ -23,7 +23,7 @@ test: setup ## run the tests (ARGS='-k name' passes options to pytest)
 bench: setup ## run a benchmark: NAME=gas or engine
 	@$(call run_named,bench)
 
-soak: setup ## run a long test under load: NAME=engine or guard
+soak: setup ## run a long test under load: NAME=engine, guard or budget
 	@$(call run_named,soak)
 
 check: setup ## lint, format, types, import rules

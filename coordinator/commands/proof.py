@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actp.command_line import ExitCode, whole_number
-from actp.config import STORE_VARIABLE
+from actp.command_line import ExitCode
 from actp.errors import ConfigError, InvalidInput
+from actp.units import require_address
+from coordinator.commands._opening import NUMBER, add_account, opened
+from coordinator.commands._printing import counted
 
 if TYPE_CHECKING:
     from coordinator.proofs import Proof
@@ -24,7 +26,7 @@ __all__ = ["HELP", "configure"]
 
 HELP = "list, show and export proofs of operations, and verify a file of them"
 
-_NUMBER = whole_number(1, 2**63 - 1)
+_HEADING = f"{'link':>6}  {'made (UTC)':19}  {'hash':18}  what it says"
 
 
 def configure(noun: argparse.ArgumentParser) -> None:
@@ -32,18 +34,18 @@ def configure(noun: argparse.ArgumentParser) -> None:
     verbs = noun.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     listing = _verb(verbs, "list", "list the newest links of a wallet's chain of proofs")
-    listing.add_argument("--limit", type=_NUMBER, default=50, help="how many at most (default: %(default)s)")
+    listing.add_argument("--limit", type=NUMBER, default=50, help="how many at most (default: %(default)s)")
     listing.add_argument("--json", action="store_true", help="print one JSON object per line")
     listing.set_defaults(run=_list)
 
     showing = _verb(verbs, "show", "show what a proof of an operation says")
-    showing.add_argument("id", type=_NUMBER, help="the operation's number")
+    showing.add_argument("id", type=NUMBER, help="the operation's number")
     showing.add_argument("--json", action="store_true", help="print it as it is exported")
     showing.set_defaults(run=_show)
 
     exporting = _verb(verbs, "export", "write the proofs of operations, and every later link about them, to a file")
     what = exporting.add_mutually_exclusive_group(required=True)
-    what.add_argument("ids", type=_NUMBER, nargs="*", metavar="ID", default=[], help="numbers of operations")
+    what.add_argument("ids", type=NUMBER, nargs="*", metavar="ID", default=[], help="numbers of operations")
     what.add_argument("--all", action="store_true", help="the wallet's whole chain")
     exporting.add_argument("--out", type=Path, metavar="FILE", help="where to (default: standard output)")
     exporting.set_defaults(run=_export)
@@ -59,22 +61,20 @@ def configure(noun: argparse.ArgumentParser) -> None:
 
 def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
     parser = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
-    parser.add_argument(
-        "--store", metavar="URL", help=f"sqlite:///path or postgresql://user@host/name (default: {STORE_VARIABLE})"
-    )
-    parser.add_argument("--wallet", metavar="ADDRESS", help="whose proofs, if the store has several wallets")
-    parser.add_argument("--chain-id", type=_NUMBER, help="on which chain, if the wallet is on several")
+    add_account(parser)
     return parser
 
 
 def _list(arguments: argparse.Namespace) -> int:
     from coordinator.store import proofs
 
-    ledger, account = _open(arguments)
+    ledger, account = opened(arguments)
     with ledger.read() as connection:
         found = proofs.newest(connection, account, limit=arguments.limit)
     if not found:
         print("No proofs.", file=sys.stderr)
+    elif not arguments.json:
+        print(_HEADING)
     for proof in found:
         head = json.loads(proof.head)
         print(json.dumps({**head, "proofHash": proof.proof_hash}) if arguments.json else _line(proof, head))
@@ -84,18 +84,20 @@ def _list(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     from coordinator.proofs.documents import write_document
 
-    ledger, account = _open(arguments)
+    ledger, account = opened(arguments)
     links = _links(ledger, account, [arguments.id])
     if arguments.json:
         print(write_document(links).decode(), end="")
         return ExitCode.OK
+    print(_HEADING)
     for link in links:
         head = json.loads(link.head)
         print(_line(link, head))
         if link.kind == "proof":
-            parts = json.loads(link.parts or b"{}")
-            for name, value in _summary(head, parts):
-                print(f"  {name:<16} {value}")
+            lines = _summary(head, json.loads(link.parts or b"{}"))
+            width = max(len(name) for name, _ in lines)
+            for name, value in lines:
+                print(f"        {name:<{width}}  {value}")
     return ExitCode.OK
 
 
@@ -103,7 +105,7 @@ def _export(arguments: argparse.Namespace) -> int:
     from coordinator.proofs.documents import write_document
     from coordinator.store import proofs
 
-    ledger, account = _open(arguments)
+    ledger, account = opened(arguments)
     if arguments.all:
         with ledger.read() as connection:
             links: list[Proof] = []
@@ -121,7 +123,7 @@ def _export(arguments: argparse.Namespace) -> int:
         arguments.out.write_bytes(document)
     except OSError as error:
         raise ConfigError(f"{arguments.out} cannot be written: {error.strerror}.") from error
-    print(f"{len(links)} links in {arguments.out}", file=sys.stderr)
+    print(f"{counted(len(links), 'link')} in {arguments.out}", file=sys.stderr)
     return ExitCode.OK
 
 
@@ -129,12 +131,13 @@ def _verify(arguments: argparse.Namespace) -> int:
     from actp.rpc import HttpTransport
     from coordinator.proofs.verifying import verify
 
+    signer = None if arguments.signer is None else require_address(arguments.signer, "signer")
     try:
         raw = arguments.file.read_bytes()
     except OSError as error:
         raise ConfigError(f"{arguments.file} cannot be read: {error.strerror}.") from error
     transport = None if arguments.rpc_url is None else HttpTransport(arguments.rpc_url)
-    report = verify(raw, transport, signer=arguments.signer)
+    report = verify(raw, transport, signer=signer)
     if arguments.json:
         print(json.dumps({"ok": report.ok, "checks": [_check_json(check) for check in report.checks]}))
     else:
@@ -146,15 +149,21 @@ def _print_report(report: Report) -> None:
     from coordinator.proofs.verifying import Result
 
     right = sum(check.result is Result.OK for check in report.checks)
+    if len(report.checks) == 1 and report.wrong:
+        # Not even read: what is in it says nothing of what happened.
+        print(f"This is no file of proofs: {report.wrong[0].detail}")
+        return
     for check in report.wrong:
         print(f"WRONG        {_where(check)}{check.name}: {check.detail}{_byte(check)}")
     for check in report.not_checked:
         print(f"not checked  {_where(check)}{check.name}: {check.detail}")
+    for check in report.stated:
+        print(f"only stated  {check.detail}")
     if report.ok:
         left = len(report.not_checked)
-        print(f"Verified: {right} checks, none of them wrong; not checked: {left or 'nothing'}.")
+        print(f"Verified: {counted(right, 'check')}, none of them wrong; not checked: {left or 'nothing'}.")
     else:
-        print(f"Not what happened: {len(report.wrong)} checks are wrong, and {right} are right.")
+        print(f"Not what happened: {counted(len(report.wrong), 'check')} wrong, {right} right.")
 
 
 def _where(check: Check) -> str:
@@ -181,32 +190,55 @@ def _check_json(check: Check) -> dict[str, Any]:
 def _line(link: Proof, head: dict[str, Any]) -> str:
     made = datetime.fromtimestamp(head["madeAt"], UTC).strftime("%Y-%m-%d %H:%M:%S")
     if link.kind == "proof":
-        how = f"{head['type']} {head['outcome']}" + (f" ({head['code']})" if head["code"] else "")
-        what = f"operation {head['operation']}, {head['agent']}: {how}"
+        why = head["code"] or (head["verdict"] and f"guard: {head['verdict']}") or "not guarded"
+        what = f"operation {head['operation']}, {head['agent']}: {head['type']} {head['outcome']} ({why})"
     elif link.kind == "reopened":
         what = f"operation {link.operation_id}: taken back, block {head['block']['number']} is gone"
     else:
-        what = f"{len(head['proofs'])} proofs are final, up to block {head['block']['number']}"
+        final = len(head["proofs"])
+        what = f"{counted(final, 'proof')} {'is' if final == 1 else 'are'} final, up to block {head['block']['number']}"
     return f"{link.seq:>6}  {made}  {link.proof_hash[:18]}  {what}"
 
 
 def _summary(head: dict[str, Any], parts: dict[str, Any]) -> list[tuple[str, str]]:
-    lines = [("proof", ""), ("trace", head["traceId"]), ("key", head["key"])]
-    lines[0] = ("signed by", head["signer"])
-    lines += [(name, _short(value)) for name, value in sorted(parts["intent"]["body"].items())]
-    if parts["policy"] is not None:
-        reasons = "; ".join(reason["message"] for reason in parts["policy"]["reasons"])
-        lines.append(("policy", f"{parts['policy']['decision']}{f': {reasons}' if reasons else ''}"))
+    """What was asked for, what was decided, and what came of it; amounts in base units of their asset."""
+    lines = [("key", head["key"]), ("trace", head["traceId"])]
+    asked = {name: value for name, value in sorted(parts["intent"]["body"].items()) if name != "type"}
+    lines += [(f"asked: {name}", _short(value)) for name, value in asked.items()]
+    policy, simulation, execution = parts["policy"], parts["simulation"], parts["execution"]
+    if simulation is not None:
+        passed = "passed" if simulation["ok"] else "refused"
+        lines.append(("simulation", f"{passed} on block {simulation['block']['number']}"))
+    if policy is not None:
+        reasons = "; ".join(reason["message"] for reason in policy["reasons"])
+        lines.append(("policy", f"{policy['decision']}{f': {reasons}' if reasons else ''}"))
+        if policy["approvedBy"]:
+            lines.append(("approved by", policy["approvedBy"]))
     if head["reason"]:
         lines.append(("reason", head["reason"]))
-    execution = parts["execution"]
     if execution is not None:
-        block = execution["receipt"]["block"]
-        lines += [("eth transaction", head["txHash"]), ("block", f"{block['number']} {block['hash']}")]
-        delta = execution["delta"]
-        if delta is not None:
-            lines.append(("delta guard", f"{delta['verdict']} (balances compared over the {delta['scope']})"))
-    return lines
+        lines += _executed(head, execution)
+    return [*lines, ("signed by", head["signer"])]
+
+
+def _executed(head: dict[str, Any], execution: dict[str, Any]) -> list[tuple[str, str]]:
+    receipt, delta = execution["receipt"], execution["delta"]
+    block = receipt["block"]
+    lines = [("eth transaction", head["txHash"]), ("block", f"{block['number']} {block['hash']}")]
+    if not receipt["succeeded"]:
+        lines.append(("reverted", "it cost its fee and did nothing else"))
+    if delta is None:
+        return [*lines, ("delta guard", "none looked at it")]
+    told = delta["receipt"]
+    lines += [
+        ("moved", f"{account} {change} of {asset}")
+        for asset, changes in told["deltas"].items()
+        for account, change in changes.items()
+    ]
+    lines.append(("fee", "not all of it is known" if told["fee"] is None else f"{told['fee']} wei"))
+    around = "its block" if delta["scope"] == "block" else "several blocks"
+    lines.append(("delta guard", f"{delta['verdict']}, by the balances before and after {around}"))
+    return [*lines, *(("note", note) for note in delta["notes"])]
 
 
 def _short(value: Any) -> str:
@@ -230,24 +262,3 @@ def _links(ledger: Ledger, account: Account, ids: Sequence[int]) -> list[Proof]:
         links = [link for several in found.values() for link in several]
         links += proofs.finalizing(connection, account, links)
     return sorted(links, key=lambda link: link.seq)
-
-
-def _open(arguments: argparse.Namespace) -> tuple[Ledger, Account]:
-    from actp.engine.store.existing import open_existing
-    from coordinator.store import open_ledger, wallets
-
-    ledger = open_ledger(open_existing(arguments.store))
-    with ledger.read() as connection:
-        known = wallets.accounts(connection)
-    fitting = [
-        account
-        for account in known
-        if (arguments.wallet is None or account.wallet.lower() == arguments.wallet.lower())
-        and arguments.chain_id in (None, account.chain_id)
-    ]
-    if len(fitting) == 1:
-        return ledger, fitting[0]
-    names = ", ".join(f"{one.wallet} on chain {one.chain_id}" for one in known)
-    if not fitting:
-        raise ConfigError(f"The store knows no such wallet; it knows: {names or 'none'}.")
-    raise ConfigError(f"The store has several wallets: {names}.", hint="Choose with --wallet and --chain-id.")

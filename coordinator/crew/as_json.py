@@ -15,7 +15,7 @@ __all__ = ["report_as_json"]
 
 def report_as_json(report: Report) -> str:
     """The whole run. States and actions are names; what a step has nothing to say about is left out."""
-    opening, audit = asdict(report.opening), asdict(report.audit)
+    opening, books, audit = asdict(report.opening), asdict(report.books), asdict(report.audit)
     del audit["operations"]
     document = {
         "ok": report.ok,
@@ -29,6 +29,15 @@ def report_as_json(report: Report) -> str:
             }
             for line in report.purchases
         ],
+        "books": {
+            **books,
+            "budgets": [
+                {**asdict(line), "spent": line.spent, "difference": line.difference} for line in report.books.budgets
+            ],
+            "denials": [{**asdict(line), "ok": line.ok} for line in report.books.denials],
+            "agreed": report.books.agreed,
+            "ok": report.books.ok,
+        },
         "other_operations": [_operation(one) for one in report.audit.of(None)],
         "audit": {
             **audit,

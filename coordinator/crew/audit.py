@@ -15,7 +15,6 @@ from coordinator.proofs.documents import write_document
 from coordinator.proofs.verifying import Check, Result, verify
 from coordinator.store import breaches, operations, points, verdicts
 from coordinator.store import proofs as proof_rows
-from coordinator.store.accounts import Account
 from coordinator.store.verdicts import Verdict
 from coordinator.types import Operation
 
@@ -29,8 +28,8 @@ def audit(stage: Stage, treasury: Treasury) -> Audit:
 
     Raises RpcUnavailable, StoreError.
     """
-    account = Account(stage.endpoint.chain_id, stage.treasury.address)
-    with treasury.lifecycle.ledger.read() as connection:
+    account = treasury.account
+    with treasury.authority.ledger.read() as connection:
         listed = sorted(operations.listed(connection, account, limit=_MOST), key=lambda one: one.id)
         judged = verdicts.latest(connection, [one.id for one in listed])
         found = breaches.listed(connection, account, limit=_MOST)

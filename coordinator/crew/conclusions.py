@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from actp.units import format_usdc
 from coordinator.crew.records import Audit, OperationLine, Report
+from coordinator.crew.statements import Books
 
-__all__ = ["conclusions", "hints", "operations_named"]
+__all__ = ["alerts_said", "conclusions", "hints", "operations_named"]
 
 _SHOWN_PROBLEMS = 3
 
@@ -39,6 +40,7 @@ def conclusions(report: Report) -> Iterator[tuple[bool, str]]:
         yield True, f"The delta guard: {count} operations did what was signed, nothing else happened."
     else:
         yield False, f"The delta guard says: {_few([*audit.breaches, *_not_guarded(audit)])}."
+    yield from _of_books(report.books)
     if report.unexplained:
         yield False, f"The treasury's balance is not explained: {format_usdc(report.unexplained)} USDC are left over."
     else:
@@ -55,19 +57,59 @@ def conclusions(report: Report) -> Iterator[tuple[bool, str]]:
         yield True, "Every balance is what the scenario says, to the last unit."
 
 
+def _of_books(books: Books) -> Iterator[tuple[bool, str]]:
+    total = books.total
+    if books.denied_as_expected:
+        denied = f"{len(books.denials)} were denied, each by the rule that had to"
+        yield True, f"{books.granted} requests were granted, {books.approved} of them after a yes; {denied}."
+    else:
+        wrong = [f"{line.request_id} by {line.rule or 'nothing'}" for line in books.denials if not line.ok]
+        yield False, f"These requests were not denied as they had to be: {_few(wrong)}."
+    if books.as_expected:
+        yield True, f"Every budget is what the scenario says: {format_usdc(total.spent)} spent, nothing held."
+    else:
+        off = [line.name for line in books.budgets if line.difference or line.reserved]
+        held = [f"{books.unfinished} not ended"] if books.unfinished else []
+        counted = [f"the counters say {format_usdc(books.counted)}"] if books.counted != total.spent else []
+        yield False, f"Budgets are not what the scenario says: {_few([*held, *counted, *off])}."
+    paid, back = format_usdc(books.on_chain_paid), format_usdc(books.on_chain_returned)
+    there = f"{books.escrows} escrows, {paid} paid in, {back} back"
+    if books.agreed:
+        yield True, f"Ledger and chain agree at block {books.final_block}: {there}, drift 0."
+    else:
+        ours = f"{books.granted} escrows, {format_usdc(total.paid)} paid in, {format_usdc(total.returned)} back"
+        yield (
+            False,
+            f"Ledger and chain differ, drift {format_usdc(books.drift)}: {ours} in the ledger, {there} on the chain.",
+        )
+    if books.faults:
+        yield False, f"The journal is not what it was: {_few(books.faults)}."
+    else:
+        yield True, f"The journal's {books.entries} entries are unbroken, and rebuild all {books.cells} counters."
+
+
+def alerts_said(books: Books) -> str:
+    """What people would have been told on the way."""
+    told = "; ".join(books.alerts) or "none"
+    return f"Alerts (a demo has nobody to tell): {told}."
+
+
 def hints(audit: Audit) -> tuple[str, ...]:
-    """How to look at the proofs by hand."""
+    """How to look at the ledger by hand."""
     if audit.store is None:
         return (
             "The ledger was in memory. `make demo ARGS='--store FILE'` keeps it, and says how",
-            "to list, export and verify its proofs.",
+            "to look at its budgets, its journal and its proofs.",
         )
     store = f"--store {shlex.quote(f'sqlite:///{audit.store}')}"
     return (
-        "Look at the proofs by hand:",
-        f"  coordinator proof list {store}",
-        f"  coordinator proof export {store} --all --out proofs.json",
-        f"  coordinator proof verify proofs.json --signer {audit.signer}",
+        "Look at it by hand:",
+        f"  .venv/bin/coordinator report {store}",
+        f"  .venv/bin/coordinator requests list {store}",
+        f"  .venv/bin/coordinator journal verify {store}",
+        f"  .venv/bin/coordinator proof list {store}",
+        f"  .venv/bin/coordinator proof export {store} --all --out proofs.json",
+        f"  .venv/bin/coordinator proof verify proofs.json --signer {audit.signer}",
         "The chain has ended with this process, and `verify` says that it was not asked.",
         "For a chain that lives on, add --rpc-url URL.",
     )

@@ -1,4 +1,4 @@
-"""Loads a scenario, plays it, shows it, and says with the exit code whether it adds up."""
+"""Plays a scenario, or a worker's death, shows it, and says with the exit code whether it adds up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TextIO
 from actp.errors import ActpError
 from coordinator.crew.loading import BUNDLED_SCENARIO, ScenarioError, load_scenario
 
-__all__ = ["run_demo"]
+__all__ = ["run_crash_demo", "run_demo"]
 
 _OK, _FAILED, _USAGE = 0, 1, 2
 
@@ -47,8 +47,8 @@ def run_demo(
         narrator = None if as_json else Narrator(out, plain=plain or wants_plain(out))
         adds_up = False
         stage = set_stage(scenario, store)
-        with closing(stage.store):
-            for event in play(scenario, stage):
+        with closing(stage.store), closing(play(scenario, stage)) as events:
+            for event in events:
                 if narrator is not None:
                     narrator.show(event)
                 if isinstance(event, Report):
@@ -62,3 +62,16 @@ def run_demo(
         print(f"The scenario stopped: {error}", file=err)
         return _FAILED
     return _OK if adds_up else _FAILED
+
+
+def run_crash_demo(*, out: TextIO, err: TextIO) -> int:
+    """Kills a worker right after the node has taken its payment, and shows what the next one makes of it, on a chain
+    that is a process of its own and over a ledger in a file. Returns 0 if it was paid once and the books are right.
+    """
+    from coordinator.crew.crash import run_crash
+
+    try:
+        return _OK if run_crash(out) else _FAILED
+    except ActpError as error:
+        print(f"The demo stopped: {error}", file=err)
+        return _FAILED

@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from actp.errors import InvalidInput
+from coordinator.crew.fields import Contradiction
 from coordinator.crew.plan import make_plan
-from coordinator.crew.scenario import TABLES, Contradiction, Scenario
+from coordinator.crew.scenario import TABLES, Scenario
 
 __all__ = ["BUNDLED_SCENARIO", "ScenarioError", "load_scenario"]
 

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from actp.types import State
 from actp.units import format_usdc
-from coordinator.crew.conclusions import conclusions, hints, operations_named
-from coordinator.crew.records import Event, Moment, Opening, OperationLine, Report, Step, VaultLine
+from coordinator.crew.conclusions import alerts_said, conclusions, hints, operations_named
+from coordinator.crew.records import Decision, Event, Moment, Opening, OperationLine, Report, Step, VaultLine
 from coordinator.crew.wording import (
     aligned,
     clock,
@@ -36,7 +36,8 @@ _STATE_STYLES = {
     State.CANCELLED: "yellow",
     State.DISPUTED: "red",
 }
-_FOLDED = ("For", "From", "Account", "Operations")
+_DECISION_STYLES = {Decision.DENIED: "red", Decision.EXPIRED: "red", Decision.WAITING: "yellow"}
+_FOLDED = ("For", "From", "By", "Account", "Operations", "Rule")
 """Columns whose texts may take more than one line; ids and amounts never do."""
 
 
@@ -70,10 +71,13 @@ class Narrator:
                 indent = (0, 0, 0, _CLOCK_WIDTH + 2)
                 self._print(Padding(Text(vault_sentence(event), style="dim" if event.ok else "bold red"), indent))
             case Report():
-                tables = (self._table_of_purchases(event), self._table_of_operations(event))
-                for table in (*tables, self._table_of_balances(event)):
+                tables = [self._table_of_purchases(event), self._table_of_budgets(event)]
+                if event.books.denials:
+                    tables.append(self._table_of_denials(event))
+                for table in (*tables, self._table_of_operations(event), self._table_of_balances(event)):
                     self._print(Text(), table)
                 self._print(Text(), _conclusions(event), Text())
+                self._print(Text(alerts_said(event.books)), Text())
                 self._print(*(Text(line) for line in hints(event.audit)), wrap=False)
 
     def _row(self, step: Step) -> Table:
@@ -88,7 +92,7 @@ class Narrator:
             Text(step.purchase_id or "", style="cyan"),
             Text(sentence(step)),
             Text() if step.amount is None else self._amount(step.amount),
-            _state(step.state),
+            _state(step.state) if step.decision is None else _decision(step.decision),
         )
         return table
 
@@ -104,6 +108,37 @@ class Narrator:
                 self._amount(line.amount),
                 _state(line.state),
                 Text(short_ids(line.transaction_ids), style="dim"),
+            )
+        return table
+
+    def _table_of_budgets(self, report: Report) -> Table:
+        table = self._table(
+            "Where the budget went, in USDC (an agent's limit is for a day)",
+            "Budget of", "Limit>", "Paid>", "Back>", "Spent>", "Check",
+        )  # fmt: skip
+        for line in report.books.budgets:
+            right = line.difference == 0 and not line.reserved
+            table.add_row(
+                Text(line.name, style="bold" if line.kind == "total" else ""),
+                Text("none".rjust(self._columns.amount)) if line.limit is None else self._amount(line.limit),
+                self._amount(line.paid),
+                self._amount(line.returned),
+                self._amount(line.spent),
+                Text("ok", style="green") if right else Text(_signed(line.difference), style="bold red"),
+            )
+            if line.kind == "total":
+                table.add_section()
+        return table
+
+    def _table_of_denials(self, report: Report) -> Table:
+        table = self._table("What was denied, and by which rule", "Request", "By", "Amount>", "Rule", "Check")
+        for line in report.books.denials:
+            table.add_row(
+                Text(line.request_id, style="cyan"),
+                Text(line.agent),
+                self._amount(line.amount),
+                Text(line.rule or "none"),
+                _mark(line.ok, "ok", f"WRONG, not {line.expected}"),
             )
         return table
 
@@ -199,7 +234,7 @@ class Columns:
     @classmethod
     def fitting(cls, opening: Opening) -> Columns:
         """Wide enough for every id, and for the largest amount that can occur."""
-        return cls(max(map(len, opening.purchase_ids)), len(aligned(opening.minted)))
+        return cls(max(map(len, opening.purchase_ids + opening.denied_ids)), len(aligned(opening.minted)))
 
 
 def _box(line: str) -> Box:
@@ -221,6 +256,10 @@ def _console(stream: TextIO, *, plain: bool) -> Console:
 
 def _state(state: State | None) -> Text:
     return Text() if state is None else Text(state.name, style=_STATE_STYLES.get(state, ""))
+
+
+def _decision(decision: Decision) -> Text:
+    return Text(decision.name, style=_DECISION_STYLES.get(decision, ""))
 
 
 def _signed(difference: int) -> str:

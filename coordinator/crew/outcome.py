@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from coordinator.crew.scenario import Agreed, Disputed, Purchase, Scenario, SilentProvider
+from coordinator.crew.endings import Agreed, Disputed, SilentProvider
+from coordinator.crew.scenario import Purchase, Scenario
 
 __all__ = [
     "Expected",
     "Outcome",
     "Rates",
+    "Spending",
     "expected_balances",
+    "expected_spending",
     "missing_for_bonds",
     "outcome_of",
     "paid_in_by_treasury",
+    "refund_of",
 ]
 
 _MAX_BPS = 10_000
@@ -56,6 +60,37 @@ class Expected:
     fees: int
 
 
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What has to be spent in the end, in base units, without what came back; bonds are no spending."""
+
+    total: int
+    agents: Mapping[str, int]
+    categories: Mapping[str | None, int]
+
+
+def expected_spending(scenario: Scenario) -> Spending:
+    """What the budgets must show once every purchase has ended."""
+    agents = {agent.id: 0 for agent in scenario.agents}
+    categories: dict[str | None, int] = dict.fromkeys(scenario.budget.categories, 0)
+    for purchase in scenario.purchases:
+        spent = purchase.total - refund_of(purchase)
+        agents[purchase.agent] += spent
+        categories[purchase.category] = categories.get(purchase.category, 0) + spent
+    return Spending(sum(agents.values()), agents, categories)
+
+
+def refund_of(purchase: Purchase) -> int:
+    """What comes back of the price once the purchase has ended."""
+    match purchase.ending:
+        case Disputed() | Agreed() as split:
+            return split.requester_gets
+        case SilentProvider():
+            return purchase.remaining
+        case _:
+            return 0
+
+
 def expected_balances(scenario: Scenario, rates: Rates) -> Expected:
     """What the scenario must leave behind once every credit and fee has been withdrawn."""
     treasury, fees = scenario.treasury.funding, 0
@@ -71,23 +106,20 @@ def expected_balances(scenario: Scenario, rates: Rates) -> Expected:
 def outcome_of(purchase: Purchase, rates: Rates) -> Outcome:
     """The changes once the purchase has ended and every credit and fee has been withdrawn."""
     payouts = list(purchase.milestones)
-    refund = 0
     bond_to_provider = 0
     match purchase.ending:
         case Disputed() as dispute:
             payouts.append(dispute.provider_gets)
-            refund = dispute.requester_gets
             bond_to_provider = _bond_moved(dispute, rates.bond(purchase.amount))
         case Agreed() as agreement:
             payouts.append(agreement.provider_gets)
-            refund = agreement.requester_gets
         case SilentProvider():
-            refund = purchase.remaining
+            pass
         case _:
             payouts.extend([purchase.remaining] * purchase.copies)
     fees = sum(rates.fee(payout) for payout in payouts)
     return Outcome(
-        treasury=refund - purchase.total - bond_to_provider,
+        treasury=refund_of(purchase) - purchase.total - bond_to_provider,
         provider=sum(payouts) - fees + bond_to_provider,
         fees=fees,
     )

@@ -5,24 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from coordinator.crew.scenario import (
-    SLACK_SECONDS,
-    Agreed,
-    BlockedPayee,
-    Contradiction,
-    Disputed,
-    Purchase,
-    Scenario,
-    SettledByBot,
-    SilentProvider,
-)
+from actp.units import format_usdc
+from coordinator.crew.endings import Agreed, BlockedPayee, Disputed, SettledByBot, SilentProvider
+from coordinator.crew.fields import Contradiction
+from coordinator.crew.rules import agent_rules, needs_approval
+from coordinator.crew.scenario import SLACK_SECONDS, Purchase, Scenario
+from coordinator.crew.spenders import Denied
 
-__all__ = ["Action", "PlannedStep", "make_plan"]
+__all__ = ["Action", "Planned", "PlannedRequest", "PlannedStep", "make_plan"]
 
 
 class Action(StrEnum):
-    """What happens to a purchase."""
+    """What happens to a purchase, or to a request that is denied."""
 
+    REQUEST = "request"
+    APPROVE = "approve"
+    REJECT = "reject"
+    EXPIRE = "expire"
+    PAUSE = "pause"
+    RESUME = "resume"
     PAY = "pay"
     PAY_UNHEARD = "pay_unheard"
     ASK_AGAIN = "ask_again"
@@ -51,15 +52,43 @@ class PlannedStep:
     milestone: int = 0
 
 
-def make_plan(scenario: Scenario) -> tuple[PlannedStep, ...]:
-    """All steps by time, and at the same time by their order in the file. Raises Contradiction."""
+@dataclass(frozen=True, slots=True)
+class PlannedRequest:
+    """One step of a request that is denied, due `due_seconds` after the story began."""
+
+    due_seconds: int
+    action: Action
+    denied: Denied
+
+
+Planned = PlannedStep | PlannedRequest
+
+
+def make_plan(scenario: Scenario) -> tuple[Planned, ...]:
+    """All steps by time, and at the same time by their order in the file, purchases first. Raises Contradiction."""
     _refuse_blocked_payees_with_other_business(scenario)
-    steps = [step for purchase in scenario.purchases for step in _steps_of(purchase)]
+    _refuse_what_no_rule_allows(scenario)
+    steps: list[Planned] = []
+    for purchase in scenario.purchases:
+        steps += _steps_of(purchase, asked=needs_approval(scenario, purchase.agent, purchase.amount))
+    for denied in scenario.denied:
+        steps += _steps_of_denied(denied, scenario.budget.approvals_expire_after_seconds)
     return tuple(sorted(steps, key=lambda step: step.due_seconds))
 
 
-def _steps_of(purchase: Purchase) -> list[PlannedStep]:
-    """The life of one purchase, in order."""
+def _steps_of_denied(denied: Denied, expire_seconds: int) -> list[PlannedRequest]:
+    actions = {
+        "paused": (Action.PAUSE, Action.REQUEST, Action.RESUME),
+        "rejected": (Action.REQUEST, Action.REJECT),
+    }.get(denied.rule, (Action.REQUEST,))
+    steps = [PlannedRequest(denied.asked_after_seconds, action, denied) for action in actions]
+    if denied.rule == "approval_expired":
+        steps.append(PlannedRequest(denied.asked_after_seconds + expire_seconds + 1, Action.EXPIRE, denied))
+    return steps
+
+
+def _steps_of(purchase: Purchase, *, asked: bool = False) -> list[PlannedStep]:
+    """The life of one purchase, in order; `asked`: somebody has to approve it."""
     steps: list[PlannedStep] = []
 
     def then(due: int, *actions: Action, milestone: int = 0) -> None:
@@ -70,6 +99,9 @@ def _steps_of(purchase: Purchase) -> list[PlannedStep]:
     silent = isinstance(purchase.ending, SilentProvider)
     delivered = deadline if silent else ordered + purchase.delivery_seconds
 
+    then(ordered, Action.REQUEST)
+    if asked:
+        then(ordered, Action.APPROVE)
     if purchase.reply_lost:
         then(ordered, Action.PAY_UNHEARD, Action.ASK_AGAIN)
     else:
@@ -102,6 +134,28 @@ def _steps_of(purchase: Purchase) -> list[PlannedStep]:
     return steps
 
 
+def _refuse_what_no_rule_allows(scenario: Scenario) -> None:
+    """What can be said of rules before anything is spent. The rest is said when it happens."""
+    for index, purchase in enumerate(scenario.purchases):
+        at = f"purchases[{index}]"
+        limit = agent_rules(scenario.agent(purchase.agent), scenario.total_budget).spending_limit or 0
+        if purchase.amount > limit:
+            raise Contradiction(
+                f"agent '{purchase.agent}' may spend {format_usdc(limit)} USDC on one request", at=f"{at}.amount"
+            )
+        if scenario.budget.providers is not None and purchase.provider not in scenario.budget.providers:
+            raise Contradiction(f"budget.providers does not have '{purchase.provider}'", at=f"{at}.provider")
+    for index, denied in enumerate(scenario.denied):
+        if denied.rule in _WAITING_RULES and not (
+            scenario.knows(denied.agent) and needs_approval(scenario, denied.agent, denied.amount)
+        ):
+            raise Contradiction(
+                f"it needs no approval, so it cannot be {denied.rule}; agents have requires_approval",
+                at=f"denied[{index}].amount",
+            )
+
+
+_WAITING_RULES = ("rejected", "approval_expired")
 _MOVES_PROVIDER_MONEY = {Action.PAY_MILESTONE, Action.ACCEPT, Action.SETTLE, Action.DISPUTE, Action.RULE, Action.AGREE}
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from itertools import groupby
 
 from actp.units import format_usdc
 from coordinator.crew.audit import audit
+from coordinator.crew.books import close_books
+from coordinator.crew.denials import Denials
 from coordinator.crew.loading import ScenarioError
+from coordinator.crew.office import Office
 from coordinator.crew.outcome import Rates, expected_balances, missing_for_bonds, paid_in_by_treasury
-from coordinator.crew.plan import Action, PlannedStep, make_plan
+from coordinator.crew.plan import Action, Planned, PlannedStep, make_plan
 from coordinator.crew.records import BalanceLine, Event, Moment, Opening, PurchaseLine, Report, Step, VaultLine
 from coordinator.crew.scenario import Purchase, Scenario
 from coordinator.crew.stage import Stage
@@ -21,7 +25,7 @@ __all__ = ["play"]
 _FEES_AFTER_SECONDS = 3_600
 
 
-def play(scenario: Scenario, stage: Stage) -> Iterator[Event]:
+def play(scenario: Scenario, stage: Stage) -> Generator[Event]:
     """Yields what happens as it happens, and the Report last.
 
     Raises ScenarioError before anything is bought if an account cannot pay the bonds of its disputes. The iterator
@@ -43,13 +47,19 @@ class _Play:
         self._scenario = scenario
         self._stage = stage
         self._rates = rates
+        self._office = Office(scenario, stage)
         self._treasury = Treasury(stage, standing_allowance=paid_in_by_treasury(scenario, rates))
-        self._steps = Steps(scenario, stage, self._treasury)
+        self._steps = Steps(scenario, stage, self._office, self._treasury)
+        self._denials = Denials(scenario, stage, self._office)
         self._done: list[Step] = []
         self._moment_at = 0
         self._vault_lines: list[VaultLine] = []
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event]:
+        with closing(self._office), closing(self._treasury):
+            yield from self._events()
+
+    def _events(self) -> Iterator[Event]:
         stage = self._stage
         before = {account.address: stage.balance_of(account.address) for account in stage.accounts}
         opening = self._opening()
@@ -58,13 +68,14 @@ class _Play:
             yield from self._moment(opening.started_at + due, list(steps))
         if stage.fee_recipient.kernel.accrued_fees():
             yield from self._withdraw_fees()
-        self._treasury.look()
+        books = close_books(self._scenario, stage, self._treasury, self._office.denials)
         yield Report(
             opening=opening,
             steps=tuple(self._done),
             vault_lines=tuple(self._vault_lines),
             purchases=tuple(self._purchase_line(purchase) for purchase in self._scenario.purchases),
             balances=self._balance_lines(before),
+            books=books,
             audit=audit(stage, self._treasury),
         )
 
@@ -80,18 +91,21 @@ class _Play:
             accounts=stage.accounts,
             agents=tuple(agent.name for agent in scenario.agents),
             purchase_ids=tuple(purchase.id for purchase in scenario.purchases),
+            denied_ids=tuple(denied.id for denied in scenario.denied),
             started_at=stage.now(),
             minted=scenario.treasury.funding + sum(provider.funding for provider in scenario.providers),
         )
 
-    def _moment(self, at: int, steps: list[PlannedStep]) -> Iterator[Event]:
+    def _moment(self, at: int, steps: list[Planned]) -> Iterator[Event]:
         """Waits until `at`, or longer where the chain wants it, lets the delta guard look at what has happened since,
         takes the steps and looks at the vault.
         """
-        yield self._wait_until(max([at, *map(self._steps.not_before, steps)]))
+        waits = [self._steps.not_before(step) for step in steps if isinstance(step, PlannedStep)]
+        yield self._wait_until(max([at, *waits]))
         self._treasury.look()
         for step in steps:
-            yield self._record(self._steps.take(step))
+            taken = self._steps.take(step) if isinstance(step, PlannedStep) else self._denials.take(step)
+            yield self._record(taken)
         yield self._look_at_vault()
 
     def _withdraw_fees(self) -> Iterator[Event]:

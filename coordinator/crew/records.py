@@ -6,11 +6,13 @@ Amounts are base units of USDC, times are unix seconds of the chain, names are t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from actp.types import State
 from coordinator.crew.outcome import Rates
 from coordinator.crew.plan import Action
+from coordinator.crew.statements import Books
 from coordinator.types import IntentType
 from coordinator.types import Stage as OperationStage
 
@@ -18,6 +20,7 @@ __all__ = [
     "Account",
     "Audit",
     "BalanceLine",
+    "Decision",
     "Event",
     "Moment",
     "Opening",
@@ -51,6 +54,7 @@ class Opening:
     accounts: tuple[Account, ...]
     agents: tuple[str, ...]
     purchase_ids: tuple[str, ...]
+    denied_ids: tuple[str, ...]
     started_at: int
     minted: int
 
@@ -63,11 +67,22 @@ class Moment:
     passed_seconds: int
 
 
+class Decision(StrEnum):
+    """What the coordinator has answered, or has come to."""
+
+    GRANTED = "granted"
+    WAITING = "waiting"
+    DENIED = "denied"
+    EXPIRED = "expired"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that someone did, as the chain shows it afterwards.
+    """One thing that someone did, as the chain or the coordinator shows it afterwards.
 
-    `amount` is what the step is about, `text` the purpose of an order or the reason of a dispute. `paid_to_treasury`,
+    `amount` is what the step is about, `text` the purpose of a request or the reason of a dispute or of a no.
+    `decision` is the coordinator's, and of a denial `rule` names the rule and `reason` is its sentence; `category` is
+    that of a request. `purchase_id` may be that of a request that is denied. `paid_to_treasury`,
     `paid_to_provider` and `credited` are changes of balances and of the provider's credit, measured around a step that
     pays out of an escrow; `fee` is what the platform accrued in it. A step of a batch is about all its `copies`, and
     `transaction_id` is that of the first.
@@ -90,6 +105,10 @@ class Step:
     paid_to_provider: int = 0
     credited: int = 0
     copies: int = 1
+    category: str | None = None
+    decision: Decision | None = None
+    rule: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +251,7 @@ class Report:
     vault_lines: tuple[VaultLine, ...]
     purchases: tuple[PurchaseLine, ...]
     balances: tuple[BalanceLine, ...]
+    books: Books
     audit: Audit
 
     @property
@@ -261,11 +281,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether every balance is what the scenario says, none is missing, the vault was never short or over, and
-        every operation of the treasury is guarded and proved.
+        """Whether every balance and every budget is what the scenario says, none is missing, the vault was never short
+        or over, ledger and chain agree, and every operation of the treasury is guarded and proved.
         """
         return (
             self.nothing_lost
+            and self.books.ok
             and self.audit.guarded
             and self.audit.proved
             and not self.unexplained

@@ -6,209 +6,27 @@ that can be refused without a chain is refused here.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from actp.errors import InvalidInput
-from actp.units import format_usdc, usdc
-from coordinator.crew.durations import parse_duration
+from actp.units import format_usdc
+from coordinator.crew.endings import ENDINGS, Accepted, Agreed, AnyEnding, Disputed, SettledByBot, SilentProvider
+from coordinator.crew.fields import Contradiction, Duration, Id, Line, Price, Table
+from coordinator.crew.spenders import Agent, Budget, Denied, Provider, Treasury
 
-__all__ = [
-    "SLACK_SECONDS",
-    "TABLES",
-    "Accepted",
-    "Agent",
-    "Agreed",
-    "BlockedPayee",
-    "Contradiction",
-    "Disputed",
-    "Ending",
-    "Provider",
-    "Purchase",
-    "Scenario",
-    "SettledByBot",
-    "SilentProvider",
-    "Treasury",
-]
+__all__ = ["SLACK_SECONDS", "TABLES", "Purchase", "Scenario"]
 
 SLACK_SECONDS = 600
 """Time that must lie between two moments that depend on each other: every step takes a block, and so a second."""
 
-_MIN_AMOUNT = usdc("0.05")
-_MAX_AMOUNT = usdc("1000000000")
-_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,15}", re.ASCII)
 _HOUR = 3_600
 _MIN_WINDOW, _MAX_WINDOW = _HOUR, 30 * 24 * _HOUR
-_MAX_DEADLINE = 365 * 24 * _HOUR
+_USUAL_WINDOW = 48 * _HOUR
+_MIN_DEADLINE, _MAX_DEADLINE = 2 * _HOUR, 365 * 24 * _HOUR
+_MIN_EXPIRY = 1_800
 _MAX_COPIES = 100
-
-
-class Contradiction(ValueError):
-    """Something in a scenario that cannot be. `at` is the key path of the culprit, below the table that was read."""
-
-    def __init__(self, text: str, *, at: str = "") -> None:
-        super().__init__(text)
-        self.at = at
-
-
-def _amount(value: object) -> int:
-    if not isinstance(value, str):
-        shown = f', for example "{value}"' if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
-        raise Contradiction(f"write an amount of USDC as a string in quotes{shown or ', for example ' + repr('0.05')}")
-    try:
-        return usdc(value)
-    except InvalidInput as error:
-        raise Contradiction(
-            f'{error.message} Allowed: digits with up to six decimals, for example "150" or "0.05"'
-        ) from None
-
-
-def _price(amount: int) -> int:
-    if not _MIN_AMOUNT <= amount <= _MAX_AMOUNT:
-        raise Contradiction(
-            f"{format_usdc(amount)} USDC is not allowed: a purchase is worth {format_usdc(_MIN_AMOUNT)} to "
-            f"{format_usdc(_MAX_AMOUNT)} USDC"
-        )
-    return amount
-
-
-def _funding(amount: int) -> int:
-    if amount > _MAX_AMOUNT:
-        raise Contradiction(f"must be at most {format_usdc(_MAX_AMOUNT)} USDC")
-    return amount
-
-
-def _duration(value: object) -> int:
-    if not isinstance(value, str):
-        raise Contradiction('write a duration as a string in quotes, for example "30m", "2h" or "1d 12h"')
-    try:
-        return parse_duration(value)
-    except ValueError as error:
-        raise Contradiction(f'{error}. Allowed: minutes, hours and days, for example "30m", "2h" or "1d 12h"') from None
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable() or not text.strip():
-        raise Contradiction("must be one line of printable text")
-    return text.strip()
-
-
-def _id(text: str) -> str:
-    if not _ID.fullmatch(text):
-        raise Contradiction(
-            f"{text!r} is no id: lower-case letters, digits and hyphens, at most 16, for example 'gpu-1'"
-        )
-    return text
-
-
-Amount = Annotated[int, BeforeValidator(_amount)]
-Funding = Annotated[Amount, AfterValidator(_funding)]
-Price = Annotated[Amount, AfterValidator(_price)]
-Duration = Annotated[int, BeforeValidator(_duration)]
-Id = Annotated[str, AfterValidator(_id)]
-Name = Annotated[str, Field(max_length=32), AfterValidator(_printable)]
-Line = Annotated[str, Field(max_length=120), AfterValidator(_printable)]
-
-
-class Table(BaseModel):
-    """One table of the file. A key that nobody reads is a mistake of whoever wrote it, so it is refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    @classmethod
-    def keys(cls) -> tuple[str, ...]:
-        """The keys that the table may have in a file."""
-        return tuple(field.alias or name for name, field in cls.model_fields.items())
-
-
-class Treasury(Table):
-    """The account whose key pays for all agents."""
-
-    name: Name = "Treasury"
-    funding: Funding
-
-
-class Agent(Table):
-    """A named spender. It holds no key: the treasury pays on its behalf."""
-
-    id: Id
-    name: Name
-
-
-class Provider(Table):
-    """Who delivers and is paid. `funding` is what it owns already, which it needs only for a dispute of its own."""
-
-    id: Id
-    name: Name
-    funding: Funding = 0
-
-
-class Accepted(Table):
-    """The requester settles as soon as the work is delivered."""
-
-    kind: Literal["accepted"]
-
-
-class SettledByBot(Table):
-    """The requester says nothing; a third party settles once the dispute window is over."""
-
-    kind: Literal["settled_by_bot"]
-
-
-class Disputed(Table):
-    """A party disputes the delivery; the arbiter splits what the escrow still holds."""
-
-    kind: Literal["disputed"]
-    opened_by: Literal["requester", "provider"] = "requester"
-    opened_after_seconds: Duration = Field(default=1_800, alias="opened_after")
-    reason: Line
-    requester_gets: Amount
-    provider_gets: Amount
-    provider_at_fault: bool
-    ruled_after_seconds: Duration = Field(default=24 * _HOUR, alias="ruled_after")
-
-
-class Agreed(Table):
-    """After the delivery the parties agree on a split, sign it, and end the transaction by it."""
-
-    kind: Literal["agreed"]
-    agreed_after_seconds: Duration = Field(default=1_800, alias="agreed_after")
-    requester_gets: Amount
-    provider_gets: Amount
-
-
-class SilentProvider(Table):
-    """The provider takes the job, or not even that, and never delivers; the requester reclaims after the deadline."""
-
-    kind: Literal["silent_provider"]
-    starts: bool = True
-
-
-class BlockedPayee(Table):
-    """The token blocks the provider, so the settlement leaves it a credit, withdrawn once it is unblocked."""
-
-    kind: Literal["blocked_payee"]
-    unblocked_after_seconds: Duration = Field(default=24 * _HOUR, alias="unblocked_after")
-
-
-_KINDS = ("accepted", "settled_by_bot", "disputed", "agreed", "silent_provider", "blocked_payee")
-
-
-def _ending(value: object) -> object:
-    """A bare word stands for an ending without details."""
-    table = {"kind": value} if isinstance(value, str) else value
-    if not isinstance(table, Mapping) or "kind" not in table:
-        raise Contradiction(f"needs a kind, one of {', '.join(_KINDS)}")
-    if table["kind"] not in _KINDS:
-        raise Contradiction(f"{table['kind']!r} is no kind of ending; the kinds are {', '.join(_KINDS)}")
-    return table
-
-
-_ENDINGS: tuple[type[Table], ...] = (Accepted, SettledByBot, Disputed, Agreed, SilentProvider, BlockedPayee)
-Ending = Accepted | SettledByBot | Disputed | Agreed | SilentProvider | BlockedPayee
 
 
 class Purchase(Table):
@@ -221,15 +39,16 @@ class Purchase(Table):
     agent: str
     provider: str
     amount: Price
+    category: str | None = None
     purpose: Line
     ordered_after_seconds: Duration = Field(default=0, alias="ordered_after")
     deadline_seconds: Duration = Field(alias="deadline")
-    dispute_window_seconds: Duration = Field(default=48 * _HOUR, alias="dispute_window")
+    chosen_window_seconds: Duration | None = Field(default=None, alias="dispute_window")
     delivered_after_seconds: Duration | None = Field(default=None, alias="delivered_after")
     milestones: Annotated[tuple[Price, ...], Field(strict=False)] = ()
     copies: Annotated[int, Field(ge=1, le=_MAX_COPIES)] = 1
     reply_lost: bool = False
-    ending: Annotated[Ending, Field(discriminator="kind"), BeforeValidator(_ending)]
+    ending: AnyEnding
 
     @property
     def remaining(self) -> int:
@@ -261,6 +80,14 @@ class Purchase(Table):
         return self.ending
 
     @property
+    def dispute_window_seconds(self) -> int:
+        """How long a delivery may be disputed; half the time up to the deadline, two days at most, unless the file
+        says otherwise.
+        """
+        chosen = self.chosen_window_seconds
+        return min(self.deadline_seconds // 2, _USUAL_WINDOW) if chosen is None else chosen
+
+    @property
     def delivery_seconds(self) -> int:
         """From the order to the delivery; half the time up to the deadline unless the file says otherwise."""
         chosen = self.delivered_after_seconds
@@ -268,10 +95,12 @@ class Purchase(Table):
 
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> Purchase:
-        if not 2 * SLACK_SECONDS <= self.deadline_seconds <= _MAX_DEADLINE:
-            raise Contradiction("must be 20m to 365d", at="deadline")
+        if not _MIN_DEADLINE <= self.deadline_seconds <= _MAX_DEADLINE:
+            raise Contradiction("must be 2h to 365d", at="deadline")
         if not _MIN_WINDOW <= self.dispute_window_seconds <= _MAX_WINDOW:
             raise Contradiction("must be 1h to 30d", at="dispute_window")
+        if self.dispute_window_seconds >= self.deadline_seconds:
+            raise Contradiction("must be shorter than the deadline", at="dispute_window")
         if isinstance(self.ending, SilentProvider):
             if self.delivered_after_seconds is not None:
                 raise Contradiction("the ending is silent_provider, which never delivers", at="delivered_after")
@@ -333,28 +162,37 @@ class Scenario(Table):
 
     title: Line
     treasury: Treasury
+    budget: Budget = Field(default_factory=Budget)
     agents: Annotated[tuple[Agent, ...], Field(min_length=1, strict=False)]
     providers: Annotated[tuple[Provider, ...], Field(min_length=1, strict=False)]
     purchases: Annotated[tuple[Purchase, ...], Field(min_length=1, max_length=100, strict=False)]
+    denied: Annotated[tuple[Denied, ...], Field(max_length=100, strict=False)] = ()
 
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> Scenario:
-        known = {"agent": {one.id for one in self.agents}, "provider": {one.id for one in self.providers}}
-        for table, ids in (
-            ("agents", [one.id for one in self.agents]),
-            ("providers", [one.id for one in self.providers]),
-            ("purchases", [one.id for one in self.purchases]),
+        for table, ids, others in (
+            ("agents", [one.id for one in self.agents], ()),
+            ("providers", [one.id for one in self.providers], ()),
+            ("purchases", [one.id for one in self.purchases], ()),
+            ("denied", [one.id for one in self.denied], [one.id for one in self.purchases]),
         ):
             for index, own_id in enumerate(ids):
-                if own_id in ids[:index]:
+                if own_id in ids[:index] or own_id in others:
                     raise Contradiction(f"'{own_id}' is the id of an earlier entry", at=f"{table}[{index}].id")
+        agents, providers = [one.id for one in self.agents], [one.id for one in self.providers]
+        categories = list(self.budget.categories)
+        for index, allowed in enumerate(self.budget.providers or ()):
+            _require("provider", allowed, providers, at=f"budget.providers[{index}]")
         for index, purchase in enumerate(self.purchases):
-            for role, wanted in (("agent", purchase.agent), ("provider", purchase.provider)):
-                if wanted not in known[role]:
-                    raise Contradiction(
-                        f"there is no {role} '{wanted}'; {role}s are {', '.join(sorted(known[role]))}",
-                        at=f"purchases[{index}].{role}",
-                    )
+            at = f"purchases[{index}]"
+            _require("agent", purchase.agent, agents, at=f"{at}.agent")
+            _require("provider", purchase.provider, providers, at=f"{at}.provider")
+            if purchase.category is not None:
+                _require("category", purchase.category, categories, at=f"{at}.category")
+        for index, denied in enumerate(self.denied):
+            _require("provider", denied.provider, providers, at=f"denied[{index}].provider")
+        if not _MIN_EXPIRY <= self.budget.approvals_expire_after_seconds <= _MAX_WINDOW:
+            raise Contradiction("must be 30m to 30d", at="budget.approvals_expire_after")
         cost = sum(purchase.total for purchase in self.purchases)
         if cost > self.treasury.funding:
             raise Contradiction(
@@ -364,21 +202,42 @@ class Scenario(Table):
             )
         return self
 
+    @property
+    def total_budget(self) -> int:
+        """What all agents may spend together."""
+        return self.treasury.funding if self.budget.total is None else self.budget.total
+
     def agent(self, agent_id: str) -> Agent:
         """The agent of this id."""
         return next(agent for agent in self.agents if agent.id == agent_id)
+
+    def knows(self, agent_id: str) -> bool:
+        """Whether this agent is registered."""
+        return any(agent.id == agent_id for agent in self.agents)
+
+    def name_of_agent(self, agent_id: str) -> str:
+        """Its name, or the id itself of one that nobody has registered."""
+        return self.agent(agent_id).name if self.knows(agent_id) else agent_id
 
     def provider(self, provider_id: str) -> Provider:
         """The provider of this id."""
         return next(provider for provider in self.providers if provider.id == provider_id)
 
 
+def _require(kind: str, wanted: str, known: Sequence[str], *, at: str) -> None:
+    if wanted not in known:
+        plural = "categories" if kind == "category" else f"{kind}s"
+        raise Contradiction(f"there is no {kind} '{wanted}'; {plural} are {', '.join(sorted(known)) or 'none'}", at=at)
+
+
 TABLES: Mapping[str, type[Table]] = {
     "": Scenario,
     "treasury": Treasury,
+    "budget": Budget,
+    "denied": Denied,
     "agents": Agent,
     "providers": Provider,
     "purchases": Purchase,
-    **{f"purchases.ending.{kind}": table for kind, table in zip(_KINDS, _ENDINGS, strict=True)},
+    **{f"purchases.ending.{kind}": table for kind, table in ENDINGS.items()},
 }
 """The tables of a file by where they are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ __all__ = ["ISSUER_NAME", "LineCut", "Stage", "set_stage"]
 
 ISSUER_NAME = "The token's issuer"
 
+_DAY_SECONDS = 86_400
+_MORNING_SECONDS = 8 * 3_600
 _GAS_MONEY = 100 * 10**18
 """Wei for each account: gas is not what a scenario is about."""
 
@@ -66,6 +69,32 @@ class BadLine:
             raise LineCut("The line broke.")
 
 
+class StoryClock:
+    """The time of the story, by which chain and ledger go: it begins in the morning of the next day, and moves on
+    faster than the machine's. See `actp.engine.clock.Clock`.
+    """
+
+    def __init__(self) -> None:
+        tomorrow = (time.time() // _DAY_SECONDS + 1) * _DAY_SECONDS
+        self._ahead = tomorrow + _MORNING_SECONDS - time.time()
+
+    def time(self) -> float:
+        """Unix seconds of the story."""
+        return time.time() + self._ahead
+
+    def monotonic(self) -> float:
+        """Seconds of the story that only grow."""
+        return time.monotonic() + self._ahead
+
+    def sleep(self, seconds: float) -> None:
+        """Waits for real seconds."""
+        time.sleep(seconds)
+
+    def pass_on(self, seconds: float) -> None:
+        """Lets time pass at once."""
+        self._ahead += seconds
+
+
 @dataclass(frozen=True)
 class Stage:
     """Everybody who takes part. `providers` are clients by the ids of the scenario. The treasury's client only reads:
@@ -75,6 +104,7 @@ class Stage:
 
     endpoint: Endpoint
     chain: EmbeddedChain
+    clock: StoryClock
     store: Store
     store_path: Path | None
     proof_key: ProofKey
@@ -118,11 +148,6 @@ class Stage:
         line = BadLine(self.chain, self.kernel_address)
         return ACTPClient(replace(self.endpoint, transport=line), self.treasury_signer)
 
-    def newest_transactions(self, count: int) -> tuple[str, ...]:
-        """The ids of the last transactions that were created, in order, as the chain's events tell them."""
-        created = self.treasury.events.since(names=["TransactionCreated"]).events
-        return tuple(str(event.transaction_id) for event in created[-count:])
-
     def block_list(self, account: str, *, blocked: bool) -> None:
         """The token's issuer puts an account on its block-list, or takes it off."""
         self.issuer.send("blacklist" if blocked else "unBlacklist", account)
@@ -137,9 +162,9 @@ class Stage:
 
     def travel_to(self, at: int) -> None:
         """Moves the chain's clock on, to a block that is not older than `at`: simulations run in the newest block."""
-        passed = max(0, at - self.chain.now())
-        if passed:
-            self.chain.time_travel(passed)
+        passed = at - self.clock.time()
+        if passed > 0:
+            self.clock.pass_on(passed)
             self.chain.mine()
 
 
@@ -148,7 +173,8 @@ def set_stage(scenario: Scenario, store_path: Path | None = None) -> Stage:
 
     `store_path` names a file that is not there yet, for the treasury's ledger; without it that is in memory.
     """
-    chain = EmbeddedChain()
+    clock = StoryClock()
+    chain = EmbeddedChain(clock=clock.time)
     genesis = genesis_hash(chain, chain.chain_id)
     deployer = LocalSigner(dev_accounts()[0].private_key)
     signers = {role: _signer(role) for role in ("treasury", "bot", "fee_recipient", "issuer")}
@@ -185,7 +211,8 @@ def set_stage(scenario: Scenario, store_path: Path | None = None) -> Stage:
     return Stage(
         endpoint=endpoint,
         chain=chain,
-        store=open_store("sqlite://" if store_path is None else store_path),
+        clock=clock,
+        store=open_store("sqlite://" if store_path is None else store_path, clock=clock),
         store_path=store_path,
         proof_key=ProofKey(_secret("proofs")),
         treasury=treasury,

@@ -1,20 +1,22 @@
-"""Takes the steps of a plan, the treasury's as operations of its lifecycle and those of others through their clients,
-and reports each as the chain shows it.
+"""Takes the steps of a plan about purchases: asks the coordinator, lets the worker fund, the treasury's other steps as
+operations of its lifecycle and those of others through their clients. Reports each as the chain shows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 from actp.client import ACTPClient
 from actp.errors import ActpError
 from actp.types import Transaction
+from coordinator.api import SpendingResponse
+from coordinator.crew.endings import Disputed
+from coordinator.crew.office import Office
 from coordinator.crew.plan import Action, PlannedStep
-from coordinator.crew.records import Step
-from coordinator.crew.scenario import Disputed, Purchase, Scenario
+from coordinator.crew.records import Decision, Step
+from coordinator.crew.rules import APPROVER
+from coordinator.crew.scenario import Purchase, Scenario
 from coordinator.crew.stage import ISSUER_NAME, Stage
 from coordinator.crew.treasury import Treasury
 from coordinator.types import IntentType
@@ -49,11 +51,12 @@ class _Act:
 class Steps:
     """Knows the transaction of each purchase, from its order on."""
 
-    def __init__(self, scenario: Scenario, stage: Stage, treasury: Treasury) -> None:
+    def __init__(self, scenario: Scenario, stage: Stage, office: Office, treasury: Treasury) -> None:
         self._scenario = scenario
         self._stage = stage
+        self._office = office
         self._treasury = treasury
-        self._numbers = _numbers(scenario)
+        self._granted: dict[str, list[SpendingResponse]] = {}
         self._ids: dict[str, tuple[str, ...]] = {}
         self._open: list[str] = []
         self._disputable: set[str] = set()
@@ -93,7 +96,9 @@ class Steps:
         return self.transaction(step.purchase).deadline + 1 if step.action is Action.RECLAIM else 0
 
     def take(self, planned: PlannedStep) -> Step:
-        """Takes a step. Raises ActpError if the chain refuses it."""
+        """Takes a step. Raises ActpError if the coordinator or the chain refuses it."""
+        if planned.action in (Action.REQUEST, Action.APPROVE):
+            return self._decided(planned)
         purchase, provider = planned.purchase, self._stage.providers[planned.purchase.provider]
         pays = planned.action in _PAYING
         before = self._holdings(provider) if pays else _Holdings()
@@ -122,20 +127,41 @@ class Steps:
             copies=purchase.copies,
         )
 
+    def _decided(self, planned: PlannedStep) -> Step:
+        """A step that ends with an answer of the coordinator's; nothing is on the chain yet."""
+        purchase, asks = planned.purchase, planned.action is Action.REQUEST
+        answers = self._office.ask(purchase) if asks else self._office.approve(purchase)
+        self._granted[purchase.id] = answers
+        granted = all(answer.approved for answer in answers)
+        return Step(
+            self._stage.now(),
+            planned.action,
+            self._scenario.agent(purchase.agent).name if asks else APPROVER,
+            purchase.total,
+            purchase_id=purchase.id,
+            agent=self._scenario.agent(purchase.agent).name,
+            provider=self._scenario.provider(purchase.provider).name,
+            text=purchase.purpose,
+            copies=purchase.copies,
+            category=purchase.category,
+            decision=Decision.GRANTED if granted else Decision.WAITING,
+        )
+
     def _act(self, planned: PlannedStep, provider: ACTPClient) -> _Act:
         stage, purchase = self._stage, planned.purchase
         match planned.action:
             case Action.PAY:
-                self._pay(purchase, provider)
+                funded = self._treasury.fund(purchase, self._granted[purchase.id])
+                self._opened(purchase, *(row.transaction_id for row in funded))
                 return self._by(stage.treasury, purchase.total)
             case Action.PAY_UNHEARD:
-                self._treasury.break_off(purchase, IntentType.CREATE_ESCROW, self._order(purchase, provider))
-                self._opened(purchase, *stage.newest_transactions(1))
+                (granted,) = self._granted[purchase.id]
+                self._treasury.break_off(purchase, granted)
+                self._opened(purchase, granted.tx_id or "")
                 return self._by(stage.treasury, purchase.amount)
             case Action.ASK_AGAIN:
-                if self._treasury.ask_again(purchase).transaction_id != self._id(purchase):
-                    raise ActpError(f"Purchase {purchase.id!r} was paid a second time.", code="scenario")
-                return self._by(stage.treasury)
+                self._ask_again(purchase)
+                return _Act(self._scenario.agent(purchase.agent).name)
             case Action.START:
                 provider.kernel.start(self._id(purchase))
                 return self._by(provider)
@@ -182,8 +208,8 @@ class Steps:
                 credit = provider.kernel.credits()
                 provider.kernel.withdraw_credit()
                 return self._by(provider, credit)
-            case Action.WITHDRAW_FEES:
-                raise ValueError("fees are of all purchases together")
+            case _:
+                raise ValueError(f"{planned.action} is no step of a single purchase on the chain")
 
     def _id(self, purchase: Purchase) -> str:
         return self._ids[purchase.id][0]
@@ -198,23 +224,13 @@ class Steps:
         """One operation of the treasury about the purchase's escrow."""
         self._treasury.carry_out(purchase, type, {"transaction_id": self._id(purchase), **fields})
 
-    def _pay(self, purchase: Purchase, provider: ACTPClient) -> None:
-        orders = [self._order(purchase, provider, copy) for copy in range(purchase.copies)]
-        if purchase.copies > 1:
-            self._treasury.carry_out(purchase, IntentType.CREATE_ESCROW_BATCH, {"orders": orders})
-        else:
-            self._treasury.carry_out(purchase, IntentType.CREATE_ESCROW, *orders)
-        self._opened(purchase, *self._stage.newest_transactions(purchase.copies))
-
-    def _order(self, purchase: Purchase, provider: ACTPClient, copy: int = 0) -> Mapping[str, Any]:
-        return {
-            "escrow_numeric_id": self._numbers[purchase.id] + copy,
-            "provider": provider.address,
-            "amount": purchase.amount,
-            "deadline": self._stage.treasury.now() + purchase.deadline_seconds,
-            "dispute_window": purchase.dispute_window_seconds,
-            "terms": purchase.purpose,
-        }
+    def _ask_again(self, purchase: Purchase) -> None:
+        """The agent does not know whether it was paid, and asks again; the next worker finds that it was."""
+        (answer,) = self._office.ask(purchase)
+        if answer.tx_id != self._id(purchase):
+            raise ActpError(f"Purchase {purchase.id!r} was asked for a second time.", code="scenario")
+        self._treasury.begin_again()
+        self._treasury.fund(purchase, [answer])
 
     def _agree(self, purchase: Purchase, provider: ACTPClient) -> None:
         """Both parties want it; the treasury ends the transaction with the provider's signature."""
@@ -252,13 +268,4 @@ class Steps:
 
 
 def _text(planned: PlannedStep) -> str:
-    if planned.action in (Action.PAY, Action.PAY_UNHEARD):
-        return planned.purchase.purpose
     return planned.purchase.dispute.reason if planned.action is Action.DISPUTE else ""
-
-
-def _numbers(scenario: Scenario) -> dict[str, int]:
-    """The treasury's number for the first escrow of each purchase: they are counted from 1, in the file's order."""
-    copies = [purchase.copies for purchase in scenario.purchases]
-    firsts = accumulate(copies, initial=1)
-    return {purchase.id: first for purchase, first in zip(scenario.purchases, firsts, strict=False)}

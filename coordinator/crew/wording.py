@@ -8,7 +8,8 @@ from actp.units import USDC_DECIMALS, format_usdc
 from coordinator.crew.durations import format_duration
 from coordinator.crew.outcome import Rates
 from coordinator.crew.plan import Action
-from coordinator.crew.records import Moment, Opening, Step, VaultLine
+from coordinator.crew.records import Decision, Moment, Opening, Step, VaultLine
+from coordinator.crew.rules import APPROVER
 
 __all__ = ["aligned", "clock", "headline", "opening_lines", "sentence", "short_ids", "vault_sentence"]
 
@@ -59,6 +60,8 @@ def opening_lines(opening: Opening) -> tuple[str, ...]:
     providers = [account.name for account in opening.accounts if account.role == "provider"]
     return (
         f"{treasury.name} pays for {_listed(opening.agents)}; agents hold no keys. Providers: {_listed(providers)}.",
+        "Agents ask the coordinator, which grants what its rules allow; where a rule wants a person's yes, a "
+        f"{APPROVER} answers.",
         _terms(opening.rates),
         f"All amounts are test USDC on chain {opening.chain_id}, which lives in this process and ends with it.",
     )
@@ -73,17 +76,26 @@ def sentence(step: Step) -> str:
     """Who did what, and who was paid."""
     actor, provider = step.actor, step.provider
     match step.action:
+        case Action.REQUEST:
+            return _request(step)
+        case Action.APPROVE:
+            return f"The {actor} says yes" + (f" {step.copies} times" if step.copies > 1 else "")
+        case Action.REJECT:
+            return f"The {actor} says no. {step.reason}"
+        case Action.EXPIRE:
+            return f"{step.reason}: the request of {step.agent} has ended, and what it held is free again"
+        case Action.PAUSE:
+            return f"The {actor} pauses {step.agent}"
+        case Action.RESUME:
+            return f"The {actor} lets {step.agent} go on"
         case Action.PAY if step.copies > 1:
-            return f"{actor} pays {step.copies} orders for {step.agent} from {provider} in one batch: {step.text}"
+            return f"{actor} pays all {step.copies} into escrow for {provider}, in one batch"
         case Action.PAY:
-            return f"{actor} orders and pays for {step.agent} from {provider}: {step.text}"
+            return f"{actor} pays it into escrow for {provider}"
         case Action.PAY_UNHEARD:
-            return (
-                f"{actor} orders and pays for {step.agent} from {provider}, and the process breaks as soon as the node "
-                f"has it: {step.text}"
-            )
+            return f"{actor} pays it into escrow for {provider}, and the worker breaks as soon as the node has it"
         case Action.ASK_AGAIN:
-            return f"{actor}'s next process asks again with the same key: that operation is confirmed, nothing is sent"
+            return f"{actor} asks again with the same key: the next worker finds it paid, and nothing is sent"
         case Action.START:
             return f"{actor} starts work"
         case Action.PAY_MILESTONE:
@@ -114,6 +126,18 @@ def sentence(step: Step) -> str:
             return f"{actor} withdraws its credit"
         case Action.WITHDRAW_FEES:
             return f"{actor} withdraws the platform's fees"
+
+
+def _request(step: Step) -> str:
+    times = f" {step.copies} times" if step.copies > 1 else ""
+    what = f"{step.actor} asks{times} for {step.text}" + (f" ({step.category})" if step.category else "")
+    match step.decision:
+        case Decision.WAITING:
+            return f"{what}: above what it may spend without a yes"
+        case Decision.GRANTED:
+            return f"{what}: within all limits"
+        case _:
+            return f"{what}: {step.rule}. {step.reason}"
 
 
 def _payout(step: Step) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -59,7 +59,13 @@ class Deciding:
     """Decides about what is pending, a batch at a time. For one thread."""
 
     def __init__(
-        self, desk: Desk, key: ProofKey, *, fee_policy: FeePolicy, standing_allowance: int, approval_seconds: float
+        self,
+        desk: Desk,
+        key: ProofKey,
+        *,
+        fee_policy: FeePolicy,
+        standing_allowance: Callable[[], int],
+        approval_seconds: float,
     ) -> None:
         self._desk = desk
         self._key = key
@@ -87,7 +93,7 @@ class Deciding:
         with self._desk.ledger.read() as connection:
             book = open_book(connection, self._desk, found.under_way, holdings, self._desk.ledger.now())
         cases = self._with_allowance(found, cases, book)
-        self._simulate(cases)
+        cases = self._simulate(cases)
         self._judge(cases, book)
         cases += self._denied_anyway(found, book)
         try:
@@ -182,7 +188,10 @@ class Deciding:
             enough.append(case)
         return enough
 
-    def _simulate(self, cases: Sequence[Case]) -> None:
+    def _simulate(self, cases: Sequence[Case]) -> list[Case]:
+        """Those that are simulated, or have failed before. What fails because the vault's allowance has gone since it
+        was looked at, as a reorganisation may take it, is for later: then it is raised again.
+        """
         built = [case for case in cases if case.failure is None]
         calls = [case.built.call for case in built if case.built is not None]
         for case, simulation in zip(built, simulate_all(self._desk.transport, self._desk.wallet, calls), strict=True):
@@ -190,6 +199,13 @@ class Deciding:
             if not simulation.ok:
                 reason = simulation.reason or "The simulation failed."
                 case.failure = (Stage.SIMULATING, simulation.code or "simulation_failed", reason)
+        drawing = [case for case in built if case.failure is not None and case.draws]
+        if not drawing:
+            return list(cases)
+        left = read_holdings(self._desk, None, ()).allowance
+        early = {case.operation.id: case for case in drawing if case.draws > left}
+        self._postpone(list(early.values()))
+        return [case for case in cases if case.operation.id not in early]
 
     # ---------------------------------------------------------------- the policy
 
@@ -288,6 +304,7 @@ class Deciding:
         allowed = [case for case in cases if case.failure is None and ruling_of(case) is Ruling.ALLOW]
         links = Links(desk, self._key, found.seen)
         links.prove([Ended(after(move, now), case.decided) for case, move in failed])
+        standing = self._standing() if found.short else 0  # asked outside: whoever knows may have to read
         with desk.ledger.write() as connection:
             if cases:
                 wallets.count_decision(connection, desk.account, found.seen)
@@ -307,20 +324,20 @@ class Deciding:
                 expires_at=now + self._approval_seconds,
             )
             decisions.add(connection, [case.decided for case in cases], now)
-            self._note_short(connection, found, book, now)
+            self._note_short(connection, found, book, standing, now)
             peaks.raise_to(connection, desk.account, book.known_peaks, book.peaks, now)
             links.write(connection, now)
         for case in allowed:
             case.allowed_at = now
 
-    def _note_short(self, connection: Connection, found: _Round, book: Book, now: float) -> None:
+    def _note_short(self, connection: Connection, found: _Round, book: Book, standing: int, now: float) -> None:
         """What the allowance does not suffice for says so, and the treasury is asked to raise it."""
         if not found.short:
             return
         newest = found.allowances.newest
         if not found.allowances.pending:
             needs = [case.draws for case in found.short]
-            newest = found.allowances.ask(connection, self._desk, book, needs, self._standing)
+            newest = found.allowances.ask(connection, self._desk, book, needs, standing)
         assert newest is not None
         reason = f"Operation {newest.id} raises the vault's allowance first."
         for stage in (Stage.PENDING, Stage.SIMULATING):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -59,8 +59,8 @@ class Lifecycle:
     `store` is the client's durable one unless another is given, else memory. `policy` says who may spend what; without
     one everything is allowed. `guard` checks every balance after every block, `auto_pause_on_breach` stops whoever
     was involved. `standing_allowance` is how much the vault may take at least, whenever its allowance has to be
-    raised. `proof_signer` signs proofs; see `ProofKey.for_store` for the key if it is left out. `tokens` are guarded
-    besides the one of the vault.
+    raised; something that is called for it each time may follow a budget that changes. `proof_signer` signs proofs; see
+    `ProofKey.for_store` for the key if it is left out. `tokens` are guarded besides the one of the vault.
     `reference` knows what services usually cost. `engine_policy` and `fee_policy` are the engine's.
     """
 
@@ -72,7 +72,7 @@ class Lifecycle:
         policy: PolicySettings | None = None,
         guard: bool = True,
         auto_pause_on_breach: bool = True,
-        standing_allowance: int = 0,
+        standing_allowance: int | Callable[[], int] = 0,
         proof_signer: ProofKey | None = None,
         tokens: Sequence[str] = (),
         reference: Reference | None = None,
@@ -98,8 +98,13 @@ class Lifecycle:
         keeper = ReceiptKeeper(ours)
         watched = Watched((desk.wallet,), tuple(dict.fromkeys((desk.token, *tokens))), (desk.vault,))
         examiner = DeltaGuard(keeper, client.chain_id, watched) if guard else None
+        standing = standing_allowance
         self._deciding = Deciding(
-            desk, key, fee_policy=caps, standing_allowance=standing_allowance, approval_seconds=approval_seconds
+            desk,
+            key,
+            fee_policy=caps,
+            standing_allowance=standing if callable(standing) else lambda: standing,
+            approval_seconds=approval_seconds,
         )
         self._following = Following(desk, key, recent, keeper, examiner, auto_pause=auto_pause_on_breach)
         self._approving = Approving(desk, key)

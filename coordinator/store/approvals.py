@@ -1,4 +1,4 @@
-"""Rows of approvals: asked once per operation, answered once."""
+"""Rows of approvals: one question per operation at a time, answered once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from coordinator.store.accounts import Account
 from coordinator.store.schema import approvals
@@ -42,8 +42,12 @@ class Approval:
 def ask(
     connection: Connection, account: Account, operation_ids: Sequence[int], *, now: float, expires_at: float
 ) -> None:
-    """Puts the question for these operations."""
+    """Puts the question for these operations, anew if an earlier answer counts no more."""
     if operation_ids:
+        for start in range(0, len(operation_ids), _CHUNK):
+            connection.execute(
+                delete(approvals).where(approvals.c.operation_id.in_(operation_ids[start : start + _CHUNK]))
+            )
         connection.execute(
             insert(approvals),
             [

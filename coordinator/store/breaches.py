@@ -7,19 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from coordinator.store.accounts import Account
 from coordinator.store.formats import text
 from coordinator.store.schema import breaches
 from coordinator.types import BlockRef
 
-__all__ = ["Found", "add", "listed"]
+__all__ = ["VOID", "Found", "add", "listed", "void_above"]
+
+VOID = "void"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A finding of the delta guard. `severity` is `breach`, `gift` or `incomplete`."""
+    """A finding of the delta guard. `severity` is `breach`, `notice`, or VOID since its block is gone or is examined
+    again, which finds it again if it is still so.
+    """
 
     kind: str
     severity: str
@@ -50,6 +54,13 @@ def add(connection: Connection, account: Account, found: Sequence[Found], now: f
                 for one in found
             ],
         )
+
+
+def void_above(connection: Connection, account: Account, number: int) -> None:
+    """The blocks above this one are gone or examined again: what was found in them says nothing any more."""
+    connection.execute(
+        update(breaches).where(account.owns(breaches), breaches.c.block_number > number).values(severity=VOID)
+    )
 
 
 def listed(connection: Connection, account: Account, *, severity: str | None = None, limit: int = 1000) -> list[Found]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import IntegrityError
 
+from actp.engine.clock import SystemClock
 from actp.engine.store import Store
 from coordinator.errors import LedgerConflict
-from coordinator.store.schema import HEAD, VERSION_TABLE, metadata
+from coordinator.store.budget_schema import metadata
+from coordinator.store.functions import create_functions
+from coordinator.store.schema import HEAD, VERSION_TABLE
 
-__all__ = ["Ledger", "open_ledger"]
+__all__ = ["Ledger", "has_ledger", "open_ledger"]
 
 _LOCK = 4216821
+_CLOCK = text("SELECT extract(epoch FROM clock_timestamp())::float8")
 
 
 class Ledger:
@@ -29,6 +33,19 @@ class Ledger:
     def now(self) -> float:
         """Seconds since 1970, by the store's clock."""
         return self.store.clock.time()
+
+    @property
+    def shares_clock(self) -> bool:
+        """Whether the database's clock counts, and not this process's: several of them use it, and their clocks differ.
+        A test's clock comes before both.
+        """
+        return self.store.engine.dialect.name == "postgresql" and isinstance(self.store.clock, SystemClock)
+
+    def now_by(self, connection: Connection) -> float:
+        """Seconds since 1970 by the clock that decides what limits apply."""
+        if not self.shares_clock:
+            return self.now()
+        return float(connection.execute(_CLOCK).scalar_one())
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -49,6 +66,20 @@ class Ledger:
         """A transaction that only reads, and waits for no writer. Raises StoreError."""
         with self.store.read() as connection:
             yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A transaction that only reads, and in which all statements see the same moment. Raises StoreError."""
+        with self.store.read() as connection:
+            if connection.dialect.name == "postgresql":  # on SQLite every transaction is one
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
+
+
+def has_ledger(store: Store) -> bool:
+    """Whether the coordinator's tables, of whatever version, are in this store. Raises StoreError."""
+    with store.read() as connection:
+        return _revision(connection) is not None
 
 
 def open_ledger(store: Store) -> Ledger:
@@ -71,6 +102,7 @@ def _make(store: Store) -> None:
         if _revision(connection) is not None:
             return  # another process was faster
         metadata.create_all(connection)
+        create_functions(connection)
         connection.exec_driver_sql(f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
         connection.exec_driver_sql(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{HEAD}')")
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, case, func, select
 
 from coordinator.store.accounts import Account
-from coordinator.store.schema import operations
+from coordinator.store.schema import escrows, operations
 from coordinator.types import IntentType, Stage
 
-__all__ = ["Open", "decided_since", "under_way", "under_way_in_outbox"]
+__all__ = ["Open", "at_stake", "decided_since", "under_way", "under_way_in_outbox"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,9 @@ class Open:
     transaction_id: str | None
     most_fee: int | None = None
     bond: bool = False
+
+
+_IN_OUTBOX = (Stage.SIMULATING, Stage.APPROVAL_GATE, Stage.SIGNING, Stage.SUBMITTING)
 
 
 def under_way(connection: Connection, account: Account) -> list[Open]:
@@ -58,20 +62,39 @@ def under_way(connection: Connection, account: Account) -> list[Open]:
     ]  # fmt: skip
 
 
-def under_way_in_outbox(connection: Connection, account: Account) -> list[int]:
-    """The engine's numbers of what is under way."""
-    query = select(operations.c.outbox_id).where(
+def at_stake(connection: Connection, account: Account) -> list[tuple[str, int]]:
+    """(asset, amount) of each bond that was posted, in a dispute that is not known to have ended."""
+    query = select(operations.c.asset, operations.c.amount).where(
         account.owns(operations),
-        operations.c.stage.in_([Stage.SIGNING.value, Stage.SUBMITTING.value]),
+        operations.c.type == IntentType.DISPUTE_ESCROW.value,
+        operations.c.stage == Stage.CONFIRMED.value,
+        operations.c.locks.is_(True),
+        operations.c.transaction_id.in_(
+            select(escrows.c.transaction_id).where(account.owns(escrows), escrows.c.open.is_(True))
+        ),
+    )
+    return [(asset, int(amount)) for asset, amount in connection.execute(query)]
+
+
+def under_way_in_outbox(connection: Connection, account: Account) -> dict[int, float | None]:
+    """What has not ended and is, or was, in the engine's hands: by the engine's number when it was decided, None while
+    it is judged again.
+    """
+    query = select(operations.c.outbox_id, operations.c.decided_at).where(
+        account.owns(operations),
+        operations.c.stage.in_([one.value for one in _IN_OUTBOX]),
         operations.c.final.is_(False),
         operations.c.outbox_id.is_not(None),
     )
-    return list(connection.execute(query).scalars())
+    return {row.outbox_id: row.decided_at for row in connection.execute(query)}
 
 
-def decided_since(connection: Connection, account: Account, since: float) -> list[tuple[str, float]]:
-    """(agent, when) of what was allowed after a time."""
-    query = select(operations.c.agent, operations.c.decided_at).where(
-        account.owns(operations), operations.c.decided_at > since
+def decided_since(connection: Connection, account: Account, times: Sequence[float]) -> dict[str, list[int]]:
+    """How much was allowed each agent after each of these times, by agent."""
+    counts = [func.sum(case((operations.c.decided_at > at, 1), else_=0)) for at in times]
+    query = (
+        select(operations.c.agent, *counts)
+        .where(account.owns(operations), operations.c.decided_at > min(times))
+        .group_by(operations.c.agent)
     )
-    return [(agent, at) for agent, at in connection.execute(query)]
+    return {agent: [int(count) for count in found] for agent, *found in connection.execute(query)}

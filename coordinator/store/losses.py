@@ -11,7 +11,7 @@ from actp.engine.store.conflicts import insert_or_ignore
 from coordinator.store.accounts import Account
 from coordinator.store.schema import losses
 
-__all__ = ["BOND", "GAS", "PENALTY", "Loss", "add", "since", "take_back"]
+__all__ = ["BOND", "GAS", "PENALTY", "Loss", "add", "gas_of", "since", "take_back"]
 
 GAS, BOND, PENALTY = "gas", "bond", "penalty"
 """Kinds of losses."""
@@ -58,6 +58,19 @@ def take_back(connection: Connection, account: Account, operation_ids: Sequence[
     for start in range(0, len(operation_ids), _CHUNK):
         part = operation_ids[start : start + _CHUNK]
         connection.execute(delete(losses).where(account.owns(losses), losses.c.operation_id.in_(part)))
+
+
+def gas_of(connection: Connection, account: Account, operation_ids: Sequence[int]) -> dict[int, int]:
+    """What being mined has cost these operations, in wei; without those of which it is not known."""
+    found: dict[int, int] = {}
+    for start in range(0, len(operation_ids), _CHUNK):
+        part = operation_ids[start : start + _CHUNK]
+        query = select(losses.c.operation_id, losses.c.amount).where(
+            account.owns(losses), losses.c.kind == GAS, losses.c.operation_id.in_(part)
+        )
+        for number, amount in connection.execute(query):
+            found[number] = found.get(number, 0) + int(amount)
+    return found
 
 
 def since(connection: Connection, account: Account, at: float) -> dict[str, int]:

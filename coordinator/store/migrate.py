@@ -13,14 +13,17 @@ from actp.engine.store import Store, StoreError
 __all__ = ["upgrade"]
 
 
-def upgrade(store: Store) -> None:
-    """Runs the migrations that the database lacks. Raises StoreError if it is newer than this program."""
+def upgrade(store: Store, revision: str = "head") -> None:
+    """Runs the migrations that the database lacks, up to a revision.
+
+    Raises StoreError if the database is newer than this program.
+    """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     with store.write() as connection:
         config.attributes["connection"] = connection
         try:
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
         except CommandError as error:
             raise StoreError(
                 f"The coordinator's tables are of a version that this program does not know: {error}.",

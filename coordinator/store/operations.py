@@ -42,7 +42,7 @@ _COLUMNS = tuple(
     for name in (
         "id", "trace_id", "chain_id", "wallet", "agent", "key", "type", "intent", "body_hash", "stage", "created_at",
         "updated_at", "failed_at", "code", "reason", "transaction_id", "outbox_id", "tx_hash", "block_number",
-        "block_hash", "confirmed_at", "result",
+        "block_hash", "confirmed_at", "result", "decided_at",
     )
 )  # fmt: skip
 _QUERIES = [one.value for one in IntentType if one.query]
@@ -299,10 +299,11 @@ def _operation(row: Any) -> Operation:
     (
         number, trace_id, chain_id, wallet, agent, key, kind, intent, body_hash, stage, created_at, updated_at,
         failed_at, code, reason, transaction_id, outbox_id, tx_hash, block_number, block_hash, confirmed_at, result,
+        decided_at,
     ) = row  # fmt: skip
     return Operation(
         number, trace_id, chain_id, wallet, agent, key, _TYPES[kind], json.loads(intent), body_hash, _STAGES[stage],
         created_at, updated_at, None if failed_at is None else _STAGES[failed_at], code, reason, transaction_id,
         outbox_id, tx_hash, None if block_hash is None else BlockRef(block_number, block_hash), confirmed_at,
-        None if result is None else json.loads(result),
+        None if result is None else json.loads(result), decided_at,
     )  # fmt: skip

@@ -6,16 +6,23 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select
 
+from actp.engine.store import outbox
 from actp.engine.store.conflicts import insert_or_ignore
 from actp.engine.store.schema import lanes
-from coordinator.store import journal
-from coordinator.store.accounts import Account
+from coordinator.store import journal, operations
+from coordinator.store.accounts import Account, owned
+from coordinator.store.asking import Question, ask
 from coordinator.store.schema import pauses
+from coordinator.types import Stage
 
-__all__ = ["TREASURY", "Pause", "active", "add", "remove"]
+__all__ = ["TREASURY", "Pause", "active", "add", "remove", "standing"]
 
 TREASURY = ""
 """The name under which everything of a wallet is paused."""
+
+_ACTIVE = (
+    select(pauses.c.agent, pauses.c.at, pauses.c.by, pauses.c.reason).where(owned(pauses)).order_by(pauses.c.agent)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +37,16 @@ class Pause:
 
 def active(connection: Connection, account: Account) -> dict[str, Pause]:
     """The pauses that hold, by agent, TREASURY among them."""
-    query = (
-        select(pauses.c.agent, pauses.c.at, pauses.c.by, pauses.c.reason)
-        .where(account.owns(pauses))
-        .order_by(pauses.c.agent)
+    return ask(connection, standing(account))
+
+
+def standing(account: Account) -> Question[dict[str, Pause]]:
+    """As `active`, to be asked together with others."""
+    return Question(
+        _ACTIVE,
+        account.columns,
+        lambda rows: {row.agent: Pause(row.agent or None, row.at, row.by, row.reason) for row in rows},
     )
-    return {agent: Pause(agent or None, at, by, reason) for agent, at, by, reason in connection.execute(query)}
 
 
 def add(connection: Connection, account: Account, agent: str | None, *, by: str, reason: str, now: float) -> bool:
@@ -54,12 +65,15 @@ def add(connection: Connection, account: Account, agent: str | None, *, by: str,
 
 
 def remove(connection: Connection, account: Account, agent: str | None, *, by: str, reason: str, now: float) -> bool:
-    """Ends a pause; False if there is none."""
+    """Ends a pause; False if there is none. What was held by it goes on at once."""
     name = agent or TREASURY
     gone = connection.execute(delete(pauses).where(account.owns(pauses), pauses.c.agent == name)).rowcount == 1
     if gone:
         detail = {"by": by, "reason": reason}
         journal.add(connection, account, [journal.Entry("resumed", name, detail=detail)], now)
+        for one in operations.in_stages(connection, account, [Stage.SIGNING]):
+            if one.outbox_id is not None and agent in (None, one.agent):
+                outbox.hasten(connection, one.outbox_id, now)
     return gone
 
 

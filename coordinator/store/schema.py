@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 __all__ = [
@@ -42,7 +43,7 @@ __all__ = [
     "wallets",
 ]
 
-HEAD = "0001"
+HEAD = "0003"
 """The newest revision in `migrations/versions`: what these tables are."""
 
 VERSION_TABLE = "coordinator_version"
@@ -127,9 +128,31 @@ journal = Table(
     Column("before", String(20)),
     Column("after", String(20)),
     Column("detail", Text, nullable=False),
+    Column("reservation_id", BigInteger),
+    Column("number", BigInteger),
+    Column("hash", String(66)),
     Index("co_journal_of_operation", "operation_id", "seq"),
+    Index("co_journal_of_reservation", "reservation_id", "seq"),
+    Index(
+        "co_journal_numbers",
+        "chain_id",
+        "wallet",
+        "number",
+        unique=True,
+        sqlite_where=text("number IS NOT NULL"),
+        postgresql_where=text("number IS NOT NULL"),
+    ),
+    Index(
+        "co_journal_unsealed",
+        "chain_id",
+        "wallet",
+        "seq",
+        sqlite_where=text("number IS NULL"),
+        postgresql_where=text("number IS NULL"),
+    ),
 )
-"""Every change of stage, and whatever else somebody may ask for later. Rows are added and never changed."""
+"""Every change of stage or state, and whatever else somebody may ask for later. Rows are added and never changed, but
+once: when `seals` gives each its place in the chain of its wallet, `number` and `hash`."""
 
 decisions = Table(
     "co_decisions",
@@ -246,9 +269,8 @@ proofs = Table(
 escrows = Table(
     "co_escrows",
     metadata,
-    Column("chain_id", BigInteger, primary_key=True, autoincrement=False),
+    *_account(key=True),
     Column("transaction_id", String(66), primary_key=True),
-    Column("wallet", String(42), nullable=False),
     Column("operation_id", BigInteger, nullable=False),
     Column("asset", String(42), nullable=False),
     Column("contract", String(42), nullable=False),
@@ -257,9 +279,12 @@ escrows = Table(
     Column("locked", String(78), nullable=False),
     Column("open", Boolean, nullable=False),
     Column("checked_at", Float, nullable=False),
-    Index("co_escrows_open", "chain_id", "wallet", "open", "checked_at"),
+    Column("due_at", Float, nullable=False),
+    Column("unanswered", Integer, nullable=False),
+    Index("co_escrows_due", "chain_id", "wallet", "open", "due_at"),
 )
-"""What this wallet has put into escrow, and how much of it still lies there."""
+"""What this wallet has put into escrow, how much of it still lies there, and when to ask the chain about it again. Both
+parties of an escrow may be ours: each has a row of its own."""
 
 losses = Table(
     "co_losses",

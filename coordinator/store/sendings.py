@@ -7,15 +7,20 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, or_, select
 
+from actp.engine.store.attempts import MINED
 from actp.engine.store.schema import AttemptState, IntentStatus, attempts, intents
 from coordinator.store.accounts import Account
 from coordinator.store.schema import operations
 from coordinator.types import BlockRef, Stage
 
-__all__ = ["Sending", "Signed", "changed", "finalized", "raw_of", "signed_from", "taken_back"]
+__all__ = ["Sending", "Signed", "changed", "finalized", "mined_within", "raw_of", "signed_from", "taken_back"]
 
 _CHUNK = 500
 _ENDED = (IntentStatus.MINED, IntentStatus.FAILED, IntentStatus.DEAD, IntentStatus.CANCELLED, IntentStatus.UNDONE)
+_GIVEN_UP = (IntentStatus.DEAD.value, IntentStatus.CANCELLED.value)
+_WAITING = (IntentStatus.QUEUED.value, IntentStatus.OPEN.value, IntentStatus.UNKNOWN.value)
+_AGAIN = (Stage.SIMULATING, Stage.APPROVAL_GATE)
+"""Where an operation is that the engine has a row of, and that is judged again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +37,25 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A nonce that was signed with, every hash under which it may be mined, and the operation if it is one."""
+    """A nonce that was signed with, every hash under which it may be mined, and the operation if it is one, with the
+    time at which that was decided.
+    """
 
     operation_id: int | None
+    decided_at: float | None
     nonce: int
     tx_hashes: tuple[str, ...]
 
 
 def changed(connection: Connection, account: Account, *, mined: bool, limit: int = 2000) -> list[Sending]:
-    """The operations of which the engine knows more than their stage says; of those that are mined and submitted only
-    if `mined`.
+    """The operations of which the engine knows more than their stage, code and reason say; of those that are mined and
+    submitted only if `mined`.
     """
     ended = [one.value for one in _ENDED if mined or one not in (IntentStatus.MINED, IntentStatus.FAILED)]
-    signing = [IntentStatus.OPEN.value, *(one.value for one in _ENDED)]
+    signing = [one.value for one in (IntentStatus.HELD, IntentStatus.OPEN, *_ENDED)]
+    explained = or_(
+        operations.c.code.is_distinct_from(intents.c.code), operations.c.reason.is_distinct_from(intents.c.reason)
+    )
     query = (
         select(
             operations.c.id,
@@ -60,10 +71,16 @@ def changed(connection: Connection, account: Account, *, mined: bool, limit: int
         .where(
             account.owns(operations),
             operations.c.final.is_(False),
-            operations.c.stage.in_([Stage.SIGNING.value, Stage.SUBMITTING.value]),
+            operations.c.stage.in_([one.value for one in (*_AGAIN, Stage.SIGNING, Stage.SUBMITTING)]),
             or_(
                 and_(operations.c.stage == Stage.SIGNING.value, intents.c.status.in_(signing)),
                 and_(operations.c.stage == Stage.SUBMITTING.value, intents.c.status.in_(ended)),
+                and_(operations.c.stage.in_([one.value for one in _AGAIN]), intents.c.status.in_(_GIVEN_UP)),
+                and_(
+                    operations.c.stage.in_([Stage.SIGNING.value, Stage.SUBMITTING.value]),
+                    intents.c.status.in_(_WAITING),
+                    explained,
+                ),
             ),
         )
         .order_by(operations.c.id)
@@ -78,18 +95,33 @@ def changed(connection: Connection, account: Account, *, mined: bool, limit: int
 def signed_from(connection: Connection, lane_id: int, nonce: int) -> list[Signed]:
     """Everything that was signed with this nonce or a higher one, by nonce."""
     query = (
-        select(intents.c.nonce, attempts.c.tx_hash, operations.c.id)
+        select(intents.c.nonce, attempts.c.tx_hash, operations.c.id, operations.c.decided_at)
         .join(attempts, attempts.c.intent_id == intents.c.id)
         .outerjoin(operations, operations.c.outbox_id == intents.c.id)
         .where(intents.c.lane_id == lane_id, intents.c.nonce >= nonce, attempts.c.nonce == intents.c.nonce)
         .order_by(intents.c.nonce, attempts.c.id)
     )
     hashes: dict[int, list[str]] = {}
-    owner: dict[int, int | None] = {}
-    for used, tx_hash, operation_id in connection.execute(query):
+    owner: dict[int, tuple[int | None, float | None]] = {}
+    for used, tx_hash, operation_id, decided_at in connection.execute(query):
         hashes.setdefault(used, []).append(tx_hash)
-        owner[used] = operation_id
-    return [Signed(owner[used], used, tuple(of)) for used, of in hashes.items()]
+        owner[used] = operation_id, decided_at
+    return [Signed(*owner[used], used, tuple(of)) for used, of in hashes.items()]
+
+
+def mined_within(connection: Connection, lane_id: int, nonce: int, height: int) -> bool:
+    """Whether the engine has seen this nonce or a higher one mined in a block not above this height."""
+    query = (
+        select(attempts.c.id)
+        .where(
+            attempts.c.lane_id == lane_id,
+            attempts.c.state.in_([one.value for one in MINED]),
+            attempts.c.nonce >= nonce,
+            attempts.c.block_number <= height,
+        )
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None
 
 
 def raw_of(connection: Connection, lane_id: int, tx_hashes: Sequence[str]) -> dict[str, tuple[int, bytes]]:

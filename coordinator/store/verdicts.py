@@ -14,7 +14,7 @@ from coordinator.store.formats import text
 from coordinator.store.schema import verdicts
 from coordinator.types import BlockRef
 
-__all__ = ["Verdict", "add", "latest", "listed", "reopen"]
+__all__ = ["Verdict", "add", "latest", "listed", "reopen", "reopen_above"]
 
 _CHUNK = 500
 
@@ -69,6 +69,15 @@ def reopen(connection: Connection, operation_ids: Sequence[int], now: float) -> 
             .where(verdicts.c.operation_id.in_(part), verdicts.c.reopened_at.is_(None))
             .values(reopened_at=now)
         )
+
+
+def reopen_above(connection: Connection, account: Account, number: int, now: float) -> None:
+    """The blocks above this one are gone or examined again: no verdict in them holds, of no operation either."""
+    connection.execute(
+        update(verdicts)
+        .where(account.owns(verdicts), verdicts.c.block_number > number, verdicts.c.reopened_at.is_(None))
+        .values(reopened_at=now)
+    )
 
 
 def latest(connection: Connection, operation_ids: Sequence[int]) -> dict[int, Verdict]:

@@ -42,7 +42,7 @@ from scripts.soak.siege.miner import Miner
 _TICK = 0.3
 _PARTS = 3
 _WORKERS = 2
-_ACTS = 40
+_ACTS = 120
 _WORKING_LIFE, _ASKING_LIFE = (10.0, 40.0), (5.0, 25.0)
 _TELL_EVERY = 10.0
 _REORGS = (4.0, 12.0)

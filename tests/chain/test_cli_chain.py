@@ -51,6 +51,7 @@ def test_without_deployment_nothing_is_sent_and_no_book_is_written(tmp_path: Pat
         assert running.stop(signal.SIGINT) == 0
 
 
+@pytest.mark.slow
 def test_a_chain_of_any_id_can_be_started_again(tmp_path: Path) -> None:
     for _ in range(2):
         with actp_chain(tmp_path, "--chain-id", "4242") as running:

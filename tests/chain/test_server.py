@@ -175,6 +175,7 @@ def _send_from_another_process(url: str, sender: DevAccount, payee: str, first: 
     return hashes
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_chain(server: ChainServer, chain: EmbeddedChain, accounts: Accounts) -> None:
     """Both use one account as well as their own, with nonces that only fit together."""
     payee = Account.create().address

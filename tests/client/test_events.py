@@ -89,6 +89,16 @@ class TestWhatIsRead:
             "EscrowCreated"
         ]
         assert requester.events.since(transaction_id=NOBODY).events == ()
+        several = requester.events.since(names="TransactionCreated", transaction_id=[two, NOBODY])
+        assert [event.transaction_id for event in several] == [two]
+        assert len(requester.events.since(names="TransactionCreated", transaction_id=(one, two))) == 2
+
+    def test_the_newest_blocks_can_be_left_out_of_what_somebody_created(
+        self, requester: ACTPClient, provider: ACTPClient
+    ) -> None:
+        one, _ = (open_transaction(requester, provider) for _ in range(2))
+        page = requester.events.created_by(requester.address, confirmations=1)
+        assert [event.transaction_id for event in page] == [one]
 
     @pytest.mark.parametrize(
         "arguments",
@@ -96,6 +106,8 @@ class TestWhatIsRead:
             {"names": ["TransactionCreatd"]},
             {"names": []},
             {"transaction_id": "0x12"},
+            {"transaction_id": ["0x12"]},
+            {"transaction_id": []},
             {"confirmations": -1},
             {"max_blocks": 0},
             {"cursor": "yesterday"},
@@ -281,6 +293,7 @@ class TestNodesThatRefuse:
         ],
     )
     @pytest.mark.parametrize("by_hash", [True, pytest.param(False, marks=pytest.mark.slow)])
+    @pytest.mark.slow
     def test_a_busy_node_is_not_asked_for_less(
         self,
         requester: ACTPClient,

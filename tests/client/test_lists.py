@@ -56,6 +56,7 @@ def test_a_list_is_paid_in_as_few_eth_transactions_as_its_size_allows(
     assert requester.balances().usdc == PURSE - sum(order.amount for order in wanted)
 
 
+@pytest.mark.slow
 def test_fifty_fit_into_one_eth_transaction_and_so_do_a_hundred(requester: ACTPClient, provider: ACTPClient) -> None:
     payments = requester.pay_many(orders(requester, provider, 50))
     assert len({payment.result.tx_hash for payment in payments if payment.result is not None}) == 1

@@ -161,6 +161,7 @@ print(payment.transaction_id, payment.found, payment.result and payment.result.t
 """
 
 
+@pytest.mark.slow
 def test_two_processes_with_one_key_and_one_account_make_one_payment(
     endpoint: Endpoint, requester: ACTPClient, provider: ACTPClient, accounts: tuple[DevAccount, ...], tmp_path: Any
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
+
 from actp import ACTPClient, Network
 from actp.units import usdc
 from tests.client.support import HOUR, assert_each_was_paid_once, buy_in_threads, in_threads
@@ -21,6 +23,7 @@ class TestInThisProcess:
         assert_each_was_paid_once(client, ids, held)
         assert client.token.allowance(client.escrow.address) == 0
 
+    @pytest.mark.slow
     def test_fifty_threads_share_a_standing_allowance(self) -> None:
         client = ACTPClient.create(network=Network.LOCAL)
         held = client.balances().usdc

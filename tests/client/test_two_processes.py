@@ -80,6 +80,7 @@ def run(program: str, key: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_one_process_pays_and_another_delivers_and_settles(served: Running) -> None:
     url = served.url
     payer_account, provider_account, watcher_account = dev_accounts()[1:4]

@@ -218,6 +218,7 @@ OUTER = [
 
 
 @pytest.mark.parametrize("outer", OUTER)
+@pytest.mark.slow
 def test_defect_13_no_call_that_moves_money_can_be_entered_while_tokens_move(stage: Stage, outer: str) -> None:
     token = stage.world.token
     assert set(OUTER) == set(stage.calls)

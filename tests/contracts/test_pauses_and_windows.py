@@ -125,6 +125,7 @@ def answer(world: World, window: Window) -> str:
 
 @pytest.mark.parametrize("paused", ["inside only", "from inside, for good", "before the last second", "after"])
 @pytest.mark.parametrize("kind", WINDOWS, ids=lambda kind: kind.__name__)
+@pytest.mark.slow
 def test_defect_06_a_pause_moves_no_window(world: World, kind: Callable[[World], Window], paused: str) -> None:
     window = kind(world)
     beyond = window.last + 1

@@ -111,6 +111,7 @@ OUTER = [
 
 
 @pytest.mark.parametrize("outer", OUTER)
+@pytest.mark.slow
 def test_defect_13_no_call_of_the_kernel_can_be_entered_while_tokens_move(open_world: OpenWorld, outer: str) -> None:
     world = open_world("ReentrantToken")
     stage = Stage(world)

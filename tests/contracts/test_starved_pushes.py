@@ -46,6 +46,7 @@ def outcomes(world: World, function: str, *args: object, sender: str) -> Iterato
 
 
 @pytest.mark.parametrize("token", ["PlainERC20", "TestUSDC", "gated 60000"])
+@pytest.mark.slow
 def test_defect_05_a_caller_who_gives_little_gas_cannot_turn_a_settlement_into_a_credit(
     open_world: OpenWorld, token: str
 ) -> None:
@@ -58,6 +59,7 @@ def test_defect_05_a_caller_who_gives_little_gas_cannot_turn_a_settlement_into_a
         assert "CreditAccrued" not in events, gas
 
 
+@pytest.mark.slow
 def test_defect_05_a_payee_with_a_credit_is_no_easier_to_starve(world: World) -> None:
     """Adding to a credit costs much less gas than making one."""
     transaction_id, other = world.reach(State.DELIVERED), world.reach(State.DELIVERED)
@@ -70,6 +72,7 @@ def test_defect_05_a_payee_with_a_credit_is_no_easier_to_starve(world: World) ->
         assert "CreditAccrued" not in events, gas
 
 
+@pytest.mark.slow
 def test_defect_05_a_caller_who_gives_little_gas_cannot_turn_a_refund_into_a_credit(open_world: OpenWorld) -> None:
     world = open_world("gated 60000")
     transaction_id = world.reach(State.COMMITTED)
@@ -81,6 +84,7 @@ def test_defect_05_a_caller_who_gives_little_gas_cannot_turn_a_refund_into_a_cre
 
 
 @pytest.mark.parametrize("token", ["TestUSDC", "gated 60000"])
+@pytest.mark.slow
 def test_defect_05_a_disputer_who_gives_little_gas_cannot_owe_a_bond_that_it_could_pay(
     open_world: OpenWorld, token: str
 ) -> None:
@@ -112,6 +116,7 @@ def test_defect_05_a_starved_push_says_how_much_gas_it_needs(open_world: OpenWor
 
 
 @pytest.mark.parametrize("token", ["TestUSDC", "gated 60000"])
+@pytest.mark.slow
 def test_defect_05_a_caller_who_gives_little_gas_cannot_turn_a_payment_of_a_batch_into_a_credit(
     open_world: OpenWorld, token: str
 ) -> None:
@@ -125,6 +130,7 @@ def test_defect_05_a_caller_who_gives_little_gas_cannot_turn_a_payment_of_a_batc
         assert not events & {"CreditAccrued", "BatchItemSkipped"}, gas
 
 
+@pytest.mark.slow
 def test_defect_05_a_relayer_who_gives_little_gas_cannot_turn_an_agreed_split_into_credits(
     open_world: OpenWorld,
 ) -> None:
@@ -137,6 +143,7 @@ def test_defect_05_a_relayer_who_gives_little_gas_cannot_turn_an_agreed_split_in
 
 
 @pytest.mark.parametrize("call", ["refundMilestone", "payMilestone"])
+@pytest.mark.slow
 def test_defect_05_a_caller_who_gives_little_gas_cannot_turn_a_part_of_a_schedule_into_a_credit(
     open_world: OpenWorld, call: str
 ) -> None:

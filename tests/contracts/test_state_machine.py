@@ -231,6 +231,7 @@ def who_may(world: World, function: str, *args: object) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=str)
+@pytest.mark.slow
 def test_only_the_listed_people_may_take_each_step(world: World, situation: Situation) -> None:
     transaction_id = make(world, situation.kind)
     world.warp(situation.at(world, transaction_id))
@@ -249,6 +250,7 @@ def test_only_the_listed_people_may_take_each_step(world: World, situation: Situ
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=str)
+@pytest.mark.slow
 def test_only_the_listed_people_may_make_each_other_call(world: World, situation: Situation) -> None:
     transaction_id = make(world, situation.kind)
     for bystander in ("admin", "mediator", "pauser"):

@@ -8,18 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.crew.endings import Disputed
 from coordinator.crew.loading import BUNDLED_SCENARIO, load_scenario
 from coordinator.crew.outcome import (
     Expected,
     Outcome,
     Rates,
     expected_balances,
+    expected_spending,
     missing_for_bonds,
     outcome_of,
     paid_in_by_treasury,
 )
-from coordinator.crew.plan import Action, make_plan
-from coordinator.crew.scenario import Disputed, Purchase
+from coordinator.crew.plan import Action, PlannedRequest, PlannedStep, make_plan
+from coordinator.crew.scenario import Purchase
 from tests.coordinator.support import ALL_ENDINGS, DISPUTED, load_text, small
 
 RATES = Rates(fee_bps=100, min_fee=50_000, bond_bps=500, min_bond=1_000_000)
@@ -56,9 +58,43 @@ def test_each_ending_moves_what_its_terms_say(purchase_id: str, expected: Outcom
 def test_the_bundled_scenario_must_end_with_these_balances() -> None:
     assert expected_balances(load_scenario(BUNDLED_SCENARIO), RATES) == Expected(
         treasury=117_500_001,
-        providers={"papers": 64_350_000, "datasets": 247_875_000, "gpus": 559_350_000},
+        providers={"papers": 64_350_000, "datasets": 247_875_000, "gpus": 559_350_000, "bazaar": 0},
         fees=10_924_999,
     )
+
+
+def test_what_comes_back_of_a_price_is_not_spent_and_bonds_never_are() -> None:
+    spending = expected_spending(load_scenario(BUNDLED_SCENARIO))
+    assert spending.total == 931_083_333 - 12_750_000 - 20_833_334 - 15_000_000
+    assert spending.agents == {"research": 65_000_000, "data": 252_499_999, "compute": 565_000_000}
+    assert spending.categories == {"data": 252_499_999, "compute": 565_000_000, "api": 65_000_000, "other": 0}
+
+
+def test_what_names_no_category_is_counted_for_itself(tmp_path: Path) -> None:
+    assert expected_spending(load_text(tmp_path, small())).categories == {None: 10_000_000}
+
+
+def test_a_purchase_above_its_agents_threshold_is_approved_before_it_is_paid() -> None:
+    plan = make_plan(load_scenario(BUNDLED_SCENARIO))
+    first = {one: [step.action for step in plan if isinstance(step, PlannedStep) and step.purchase.id == one][:3]
+             for one in ("dataset", "labels", "archive")}  # fmt: skip
+    assert first == {
+        "dataset": [Action.REQUEST, Action.APPROVE, Action.PAY],
+        "labels": [Action.REQUEST, Action.PAY, Action.START],
+        "archive": [Action.REQUEST, Action.APPROVE, Action.PAY_UNHEARD],
+    }
+
+
+def test_a_request_that_expires_is_looked_at_after_its_time_and_a_paused_agent_goes_on() -> None:
+    plan = [step for step in make_plan(load_scenario(BUNDLED_SCENARIO)) if isinstance(step, PlannedRequest)]
+    steps = {one: [(step.due_seconds, step.action) for step in plan if step.denied.id == one]
+             for one in ("archive-2", "magazine", "in-a-pause", "cluster")}  # fmt: skip
+    assert steps == {
+        "archive-2": [(3_600, Action.REQUEST), (5_401, Action.EXPIRE)],
+        "magazine": [(3_600, Action.REQUEST), (3_600, Action.REJECT)],
+        "in-a-pause": [(10_800, Action.PAUSE), (10_800, Action.REQUEST), (10_800, Action.RESUME)],
+        "cluster": [(25_200, Action.REQUEST)],
+    }
 
 
 def test_without_fees_and_bonds_providers_get_all_that_the_treasury_loses() -> None:
@@ -117,8 +153,10 @@ def test_the_vault_takes_what_purchases_cost_and_the_requesters_bonds_only() -> 
 def test_steps_of_all_purchases_are_planned_in_order_of_time() -> None:
     plan = make_plan(load_scenario(BUNDLED_SCENARIO))
     assert [step.due_seconds for step in plan] == sorted(step.due_seconds for step in plan)
-    hours = [(step.due_seconds / 3_600, step.action) for step in plan if step.purchase.id == "labels"]
+    steps = [step for step in plan if isinstance(step, PlannedStep)]
+    hours = [(step.due_seconds / 3_600, step.action) for step in steps if step.purchase.id == "labels"]
     assert hours == [
+        (0, Action.REQUEST),
         (0, Action.PAY),
         (0, Action.START),
         (6, Action.DELIVER),
@@ -129,5 +167,6 @@ def test_steps_of_all_purchases_are_planned_in_order_of_time() -> None:
 
 def test_milestones_are_spread_over_the_work() -> None:
     plan = make_plan(load_scenario(BUNDLED_SCENARIO))
-    paid = [(step.due_seconds / 3_600, step.milestone) for step in plan if step.action is Action.PAY_MILESTONE]
+    steps = [step for step in plan if isinstance(step, PlannedStep)]
+    paid = [(step.due_seconds / 3_600, step.milestone) for step in steps if step.action is Action.PAY_MILESTONE]
     assert paid == [(4, 100_000_000), (8, 100_000_000)]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from actp.errors import InvalidInput
+from coordinator.budget.words import Period
 from coordinator.crew import run_demo
 from coordinator.crew.durations import format_duration, parse_duration
+from coordinator.crew.endings import Accepted, Agreed, Disputed, SilentProvider
 from coordinator.crew.loading import BUNDLED_SCENARIO, ScenarioError, load_scenario
-from coordinator.crew.scenario import Accepted, Agreed, Disputed, SilentProvider
+from coordinator.crew.rules import APPROVER, agent_rules, rule_book
+from coordinator.crew.scenario import Purchase
+from coordinator.crew.spenders import Agent, Budget, DenialRule, Denied, Provider, Treasury
 from tests.coordinator.support import ALL_ENDINGS, DISPUTED, SMALL, load_text, small
 
 PURCHASE = SMALL[SMALL.index("[[purchases]]") :]
@@ -24,6 +29,13 @@ def ending(text: str, *more: tuple[str, str]) -> str:
     return small((ENDING, ""), *more, more=f"\n[purchases.ending]\n{text}\n")
 
 
+def denied(**changes: str) -> str:
+    """A scenario with a request that is to be denied."""
+    entry = {"id": "no", "agent": "ann", "provider": "pia", "amount": "1", "purpose": "x", "rule": "total_budget"}
+    lines = [f'{key} = "{value}"' for key, value in (entry | changes).items()]
+    return small(more="\n[[denied]]\n" + "\n".join(lines) + "\n")
+
+
 REFUSED = {
     "an empty file": ("", "empty"),
     "a file that is not TOML": ("title = ", "not TOML"),
@@ -31,7 +43,61 @@ REFUSED = {
     "no purchases at all": (small((PURCHASE, "")), "purchases: missing"),
     "purchases as a table": (small(("[[purchases]]", "[purchases]")), "purchases: must be a list"),
     "a treasury that is no table": (small(('[treasury]\nfunding = "100"', 'treasury = "100"')), "treasury: must be a"),
-    "an unknown key on top": ("budget = 5\n" + SMALL, "budget: unknown key; known keys are title, treasury, agents"),
+    "an unknown key on top": ("budgets = 5\n" + SMALL, "budgets: unknown key, did you mean budget?"),
+    "a budget that is no table": ("budget = 5\n" + SMALL, "budget: must be a table"),
+    "an unknown key of the budget": (small(more='\n[budget]\ntotals = "5"\n'), "budget.totals: unknown key, did you m"),
+    "a total that is a float": (small(more="\n[budget]\ntotal = 5.5\n"), "budget.total: write an amount of USDC"),
+    "a budget of a category without quotes": (
+        small(more="\n[budget.categories]\ndata = 5\n"),
+        "budget.categories.data: write an amount of USDC",
+    ),
+    "a category that has no budget": (
+        small((ENDING, 'category = "data"\n' + ENDING), more='\n[budget.categories]\napi = "5"\n'),
+        "purchases[0].category: there is no category 'data'; categories are api",
+    ),
+    "an allow-list with somebody else": (
+        small(more='\n[budget]\nproviders = ["x"]\n'),
+        "budget.providers[0]: there is no provider 'x'; providers are pia",
+    ),
+    "a purchase from nobody on the allow-list": (
+        small(more="\n[budget]\nproviders = []\n"),
+        "purchases[0].provider: budget.providers does not have 'pia'",
+    ),
+    "a purchase above its agent's limit": (
+        small(('name = "Ann"', 'name = "Ann"\nspending_limit = "9.999999"')),
+        "purchases[0].amount: agent 'ann' may spend 9.999999 USDC on one request",
+    ),
+    "a purchase above the limit of its agent's role": (
+        small(('name = "Ann"', 'name = "Ann"\nrole = "junior"'), ('"10"', '"50.000001"')),
+        "purchases[0].amount: agent 'ann' may spend 50.00 USDC on one request",
+    ),
+    "a role that there is not": (
+        small(('name = "Ann"', 'name = "Ann"\nrole = "boss"')),
+        "agents[0].role: input should",
+    ),
+    "an agent that is called as the treasury": (
+        small(('id = "ann"', 'id = "treasury"')),
+        "agents[0].id: no agent can be called 'treasury'",
+    ),
+    "approvals that expire at once": (
+        small(more='\n[budget]\napprovals_expire_after = "29m"\n'),
+        "budget.approvals_expire_after: must be 30m to 30d",
+    ),
+    "a denial by an unknown rule": (denied(rule="bad_taste"), "denied[0].rule: input should be 'unknown_agent'"),
+    "a denial from an unknown provider": (denied(provider="x"), "denied[0].provider: there is no provider 'x'"),
+    "a denial that is called as a purchase": (denied(id="one"), "denied[0].id: 'one' is the id of an earlier entry"),
+    "a no where nobody is asked": (
+        denied(rule="rejected"),
+        "denied[0].amount: it needs no approval, so it cannot be rejected",
+    ),
+    "an unknown agent that waits for an approval": (
+        denied(agent="eve", rule="approval_expired"),
+        "denied[0].amount: it needs no approval, so it cannot be approval_expired",
+    ),
+    "a window that is as long as the deadline": (
+        small((DAY, f'{DAY}\ndispute_window = "1d"')),
+        "purchases[0].dispute_window: must be shorter than the deadline",
+    ),
     "a misspelt key": (small(("amount", "amout")), "purchases[0].amout: unknown key, did you mean amount?"),
     "a missing key": (small(('amount = "10"\n', "")), "purchases[0].amount: missing"),
     "a key that the kind of ending does not have": (
@@ -51,8 +117,8 @@ REFUSED = {
     "a duration as number": (small((DAY, "deadline = 24")), "purchases[0].deadline: write a duration as a string"),
     "a duration of an unknown unit": (small((DAY, 'deadline = "1w"')), "Allowed: minutes, hours and days"),
     "a fraction of a duration": (small((DAY, 'deadline = "1.5h"')), "'1.5h' is not a duration"),
-    "a deadline that is too close": (small((DAY, 'deadline = "19m"')), "purchases[0].deadline: must be 20m to 365d"),
-    "a deadline that is too far": (small((DAY, 'deadline = "366d"')), "purchases[0].deadline: must be 20m to 365d"),
+    "a deadline that is too close": (small((DAY, 'deadline = "119m"')), "purchases[0].deadline: must be 2h to 365d"),
+    "a deadline that is too far": (small((DAY, 'deadline = "366d"')), "purchases[0].deadline: must be 2h to 365d"),
     "a window that is too short": (small((DAY, f'{DAY}\ndispute_window = "59m"')), "dispute_window: must be 1h to 30d"),
     "a delivery after the deadline": (
         small((DAY, f'{DAY}\ndelivered_after = "1d"')),
@@ -133,7 +199,7 @@ REFUSED = {
     ),
     "a treasury that cannot pay": (small(('"100"', '"9.999999"')), "treasury.funding: the purchases cost 10.00 USDC"),
     "a blocked provider that is paid for something else meanwhile": (
-        small((ENDING, 'ending = "blocked_payee"\n'), more=PURCHASE.replace('"one"', '"two"').replace("1d", "6d")),
+        small((ENDING, 'ending = "blocked_payee"\n'), more=PURCHASE.replace('"one"', '"two"').replace("1d", "3d")),
         "purchases[0].ending: purchase 'one' has provider 'pia' blocked while purchase 'two' pays it (accept)",
     ),
 }
@@ -190,16 +256,21 @@ def test_a_refused_scenario_is_an_invalid_input_for_whoever_catches_those(tmp_pa
 
 def test_the_bundled_scenario_shows_every_ending_of_the_seeds_crew() -> None:
     scenario = load_scenario(BUNDLED_SCENARIO)
-    assert (len(scenario.agents), len(scenario.providers)) == (3, 3)
+    assert (len(scenario.agents), len(scenario.providers)) == (3, 4)
     assert {25_000_000, 150_000_000} <= {purchase.amount for purchase in scenario.purchases}
     kinds = [purchase.ending.kind for purchase in scenario.purchases]
     assert {"accepted", "settled_by_bot", "disputed", "agreed", "silent_provider", "blocked_payee"} == set(kinds)
 
 
-def test_the_bundled_scenario_names_every_key_that_a_purchase_can_have() -> None:
+def test_the_bundled_scenario_has_a_request_for_every_rule_that_can_deny_one() -> None:
+    rules = [one.rule for one in load_scenario(BUNDLED_SCENARIO).denied]
+    assert sorted(rules) == sorted(get_args(DenialRule))
+
+
+def test_the_bundled_scenario_names_every_key_that_a_table_can_have() -> None:
     text = BUNDLED_SCENARIO.read_text(encoding="utf-8")
-    purchase = load_scenario(BUNDLED_SCENARIO).purchases[0]
-    for keys in (type(purchase).keys(), Disputed.keys(), Agreed.keys(), SilentProvider.keys()):
+    tables = (Purchase, Disputed, Agreed, SilentProvider, Budget, Denied, Agent, Provider, Treasury)
+    for keys in (table.keys() for table in tables):
         assert [key for key in keys if key not in text] == []
 
 
@@ -216,6 +287,31 @@ def test_amounts_are_base_units_and_times_are_seconds_once_read() -> None:
     assert by_id["odd"].dispute_window_seconds == 3_600
     assert by_id["blocked"].ordered_after_seconds == 864_000
     assert by_id["dust"].delivery_seconds == 1_800
+    assert by_id["dust"].dispute_window_seconds == 3_600
+    assert by_id["blocked"].dispute_window_seconds == 43_200
+
+
+def test_limits_that_are_left_out_are_those_of_the_role_and_else_the_total_budget(tmp_path: Path) -> None:
+    junior = small(('name = "Ann"', 'name = "Ann"\nrole = "junior"\ndaily_limit = "80"\nrequests_per_day = 2'))
+    (ann,) = load_text(tmp_path, junior).agents
+    rules = agent_rules(ann, 1_000_000)
+    assert (rules.spending_limit, rules.daily_limit, rules.requires_approval) == (50_000_000, 80_000_000, 25_000_000)
+    assert rules.rate == {Period.DAY: 2}
+    scenario = load_text(tmp_path, SMALL)
+    rules = rule_book(scenario, {"pia": "0x" + "05" * 20}).agents["ann"]
+    assert (rules.spending_limit, rules.daily_limit, rules.requires_approval) == (100_000_000, 100_000_000, None)
+
+
+def test_only_the_scripted_approver_answers_and_everybody_may_be_paid_unless_the_file_says_otherwise(
+    tmp_path: Path,
+) -> None:
+    addresses = {"pia": "0x" + "05" * 20}
+    book = rule_book(load_text(tmp_path, SMALL), addresses)
+    assert (book.total_budget, book.providers, book.approvals.approvers) == (100_000_000, None, (APPROVER,))
+    listed = small(more='\n[budget]\ntotal = "50"\nproviders = ["pia"]\napprovals_expire_after = "1h"\n')
+    book = rule_book(load_text(tmp_path, listed), addresses)
+    assert (book.total_budget, book.providers) == (50_000_000, {addresses["pia"]})
+    assert book.approvals.seconds == 3_600
 
 
 @pytest.mark.parametrize(

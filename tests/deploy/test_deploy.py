@@ -164,6 +164,7 @@ def test_a_declined_deployment_sends_nothing(bench):
 @pytest.mark.parametrize("same_process", [pytest.param(True, marks=pytest.mark.slow), False])
 @pytest.mark.parametrize("taken", [True, False])
 @pytest.mark.parametrize("step", range(4))
+@pytest.mark.slow
 def test_a_run_that_broke_off_is_completed_without_deploying_twice(bench, monkeypatch, step, taken, same_process):
     bench.lose_connection(step, taken=taken)
     with pytest.raises(OutcomeUnknown):

@@ -35,6 +35,7 @@ def check(transport, token, receipts):
     assert held == THREADS * (THREADS + 1) // 2
 
 
+@pytest.mark.slow
 def test_fifty_threads_share_one_account_on_the_embedded_chain(chain, accounts, token):
     check(chain, token, pay_from_many_threads(chain, 31337, token, accounts[:1]))
 

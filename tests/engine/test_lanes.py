@@ -67,6 +67,7 @@ def test_waiting_threads_do_not_broadcast_each_others_bytes(faulty, accounts, to
     assert faulty.count(SEND) <= 2 * THREADS + 2
 
 
+@pytest.mark.slow
 def test_a_lost_nonce_in_the_middle_is_brought_home_by_those_who_wait_for_it(chain, faulty, accounts, token):
     """The threads of the lost ones are gone; only the last one waits, and the chain takes no later nonce first."""
     sender = Sender(faulty, LocalSigner(accounts[0].private_key), chain_id=31337)

@@ -83,10 +83,9 @@ def test_the_environment_of_a_crash() -> None:
 
 @pytest.mark.parametrize("setting", ["nowhere", "after_sign:0", "after_sign:x", "after_sign:-1"])
 def test_a_point_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
-    monkeypatch.setattr(crash, "_read", False)
     monkeypatch.setenv(crash.CRASH_VARIABLE, setting)
     with pytest.raises(ConfigError, match="names no crash point"):
-        crash.point(CrashPoint.AFTER_SIGN)
+        crash.Trap(crash.CRASH_VARIABLE, CrashPoint).pass_by(CrashPoint.AFTER_SIGN)
 
 
 def test_nobody_who_uses_the_client_loads_the_kit() -> None:

@@ -6,9 +6,10 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
-from actp.errors import ConfigError
-from actp.signers import LocalSigner
+from actp.errors import ConfigError, InvalidInput
+from actp.signers import LocalSigner, Watcher
 from actp.types import EthTransaction
+from actp.units import to_checksum
 
 KEY = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
 ADDRESS = "0x2c7536E3605D9C16a7a3D7b1898e529396a65c23"
@@ -113,3 +114,13 @@ def test_a_keystore_opens_with_its_password_only(tmp_path):
         LocalSigner.from_keystore(file, "right")
     with pytest.raises(ConfigError, match="cannot be read"):
         LocalSigner.from_keystore(tmp_path / "missing.json", "right")
+
+
+def test_who_only_watches_has_an_address_and_signs_nothing() -> None:
+    watcher = Watcher("0x" + "ab" * 20)
+    assert watcher.address == to_checksum("0x" + "ab" * 20)
+    for sign in (watcher.sign_transaction, watcher.sign_typed_data):
+        with pytest.raises(ConfigError, match="is not here"):
+            sign({})  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput):
+        Watcher("ann")

@@ -26,5 +26,8 @@ def open_existing(url: str | None) -> Store:
     parsed = parse_url(named)
     file = parsed.database
     if parsed.get_backend_name() == "sqlite" and (not file or file == ":memory:" or not Path(file).exists()):
-        raise ConfigError(f"There is no store in {file or 'memory'}.", hint="Check the path.")
+        raise ConfigError(
+            f"There is no store in {file or 'memory'}.",
+            hint="Check the path. A worker makes a store; looking does not.",
+        )
     return open_store(named)

@@ -201,6 +201,11 @@ class Audit:
         market = self._market
         left = [row.id for row in rows.values() if row.state in OPEN_STATES]
         self.figures["leaked"] = len(left)
+        for row in rows.values():
+            # Nothing is wrong with any of these purchases: what was granted and not rejected can be funded.
+            if row.denial is not None and row.denial.rule == ReservationState.RELEASED:
+                self.figures["failed"] += 1
+                self._say(f"Reservation {row.id} was granted, and not funded: {row.denial.message}")
         if left:
             self._say(f"Reservations are still open: {left[:10]}.")
         with market.ledger.read() as connection:

@@ -24,6 +24,7 @@ _PAGE = 500
 _KEEP, _CANCEL, _PAY, _SPLIT = "keep", "cancel", "pay", "split"
 _ENDS = ((_KEEP, _CANCEL, _PAY, _SPLIT), (40, 35, 15, 10))
 _AGAIN_AFTER = 5.0
+_LOOK_EVERY = 3.0
 
 
 class Approvers:
@@ -70,6 +71,7 @@ class Providers:
         self._parties = {one.address: one for one in parties}
         self._admin = admin
         self._deals: dict[str, _Deal] = {}
+        self._looked_at = float("-inf")
         self.late = False
         """Whether the windows of deliveries are over."""
         self.done: Counter[str] = Counter()
@@ -87,6 +89,9 @@ class Providers:
     def look(self) -> None:
         """Decides about what is spent for good by now."""
         market = self._market
+        if time.monotonic() - self._looked_at < _LOOK_EVERY:
+            return
+        self._looked_at = time.monotonic()
         after = 0
         while True:
             with market.ledger.read() as connection:

@@ -338,6 +338,7 @@ def test_a_bond_that_somebody_posted_is_not_taken_again(
 @pytest.mark.parametrize(
     "when", ["opened", "delivered", "disputed", "disputed by the requester", "bond posted for the other"]
 )
+@pytest.mark.slow
 def test_a_split_that_both_have_signed(
     sender: str, when: str, requester: ACTPClient, provider: ACTPClient, stranger: ACTPClient
 ) -> None:
@@ -386,6 +387,7 @@ RULINGS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("by", ["requester", pytest.param("provider", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("bond", ["own", "stranger", "owed", "both"])
+@pytest.mark.slow
 def test_rulings(
     by: str,
     bond: str,

@@ -109,3 +109,19 @@ def test_what_can_never_be_built_fails_while_more_is_on_its_way_than_the_allowan
     done = lifecycle.find(never.id)
     assert (done.stage, done.failed_at, done.code) == (Stage.FAILED, Stage.SIMULATING, "unknown_transaction")
     assert raises(house, lifecycle) == [], "and no allowance is asked for"
+
+
+def test_what_is_decided_while_a_reorganisation_has_taken_the_allowance_waits_for_it(house, provider):
+    lifecycle = house.lifecycle(standing_allowance=100 * USDC)
+    lifecycle.step()
+    before = house.chain.snapshot()
+    first = create(house, lifecycle, provider, 1, 10)
+    assert house.done(lifecycle, first).stage is Stage.CONFIRMED
+    house.chain.revert(before)
+    second = create(house, lifecycle, provider, 2, 10)
+    lifecycle.decide()  # before anybody has looked: at the point there was an allowance
+    assert (lifecycle.find(second.id).stage, allowance(house)) == (Stage.PENDING, 0)
+    for _ in range(3):
+        house.chain.request("evm_mine", [])
+    assert house.done(lifecycle, second).stage is Stage.CONFIRMED
+    assert house.done(lifecycle, first).stage is Stage.CONFIRMED

@@ -81,6 +81,7 @@ def test_what_is_locked_with_somebody_counts_against_the_limit(house, provider):
 
 
 @pytest.mark.parametrize(("decision", "ours"), [("refund", True), ("release", False)])
+@pytest.mark.slow
 def test_a_bond_that_does_not_come_back_is_a_loss_of_the_day(house, provider, decision, ours):
     lifecycle = house.lifecycle()
     judge = Lifecycle(house.client_of(dev_accounts()[0]))
@@ -99,6 +100,7 @@ def test_a_bond_that_does_not_come_back_is_a_loss_of_the_day(house, provider, de
     assert house.findings(lifecycle) == []
 
 
+@pytest.mark.slow
 def test_a_bond_counts_as_lost_until_its_dispute_is_decided(house, provider):
     bond = PRICE // 20
     lifecycle = house.lifecycle(policy=PolicySettings(max_daily_loss={house.usdc: bond, ETH: 10**18}))

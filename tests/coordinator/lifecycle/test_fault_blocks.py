@@ -26,6 +26,8 @@ from tests.coordinator.lifecycle.hostile import (
 )
 from tests.coordinator.lifecycle.support import DAY, PAYEE, PURSE
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ours(house):

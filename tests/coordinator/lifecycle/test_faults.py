@@ -54,6 +54,7 @@ def test_a_store_that_goes_away_in_the_commit_of_a_decision_leaves_nothing_of_it
     "fault", [drop_before(), fail(RpcError(-32016, "over rate limit", retryable=True))], ids=["gone", "rate limited"]
 )
 @pytest.mark.parametrize("method", ["eth_call", "eth_getBlockByNumber", "eth_estimateGas", "eth_feeHistory"])
+@pytest.mark.slow
 def test_a_node_that_goes_away_in_the_middle_of_a_decision_moves_nothing(house, faulty, method, fault):
     # A cap on the fee makes the decision ask for gas and fees as well.
     lifecycle = house.lifecycle(policy=PolicySettings(max_fee_wei=10**18))

@@ -167,6 +167,7 @@ POINTS = [one for one in CrashPoint if "replace" not in one.value]
     [one if one is CrashPoint.AFTER_BROADCAST else pytest.param(one, marks=pytest.mark.slow) for one in POINTS],
     ids=lambda where: where.value,
 )
+@pytest.mark.slow
 def test_a_process_that_is_killed_between_stages_loses_nothing_and_pays_nothing_twice(tmp_path, monkeypatch, where):
     chain = EmbeddedChain()
     account = dev_accounts()[1]

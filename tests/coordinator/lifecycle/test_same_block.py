@@ -18,6 +18,8 @@ from coordinator.types import Stage
 from tests.client.support import BOND, FEE, HOUR, PRICE, act, delivered, started
 from tests.coordinator.lifecycle.support import HASTY
 
+pytestmark = pytest.mark.slow
+
 STRANGER, OTHER = dev_accounts()[5], dev_accounts()[2]
 
 

@@ -414,6 +414,7 @@ def test_every_signed_lie_is_found_by_the_check_that_is_named(honest: tuple[str,
 
 
 @pytest.mark.parametrize("honest", LIES, indirect=True)
+@pytest.mark.slow
 def test_every_check_has_a_lie_that_it_finds(honest: tuple[str, bytes], chain: EmbeddedChain) -> None:
     _, file = honest
     lied = {check for lies in LIES.values() for check, _, _ in lies}

@@ -48,7 +48,8 @@ def test_the_table_is_the_one_that_the_lifecycle_was_designed_with():
         else:
             assert Stage.FAILED in allowed, f"{before} cannot fail"
             back = {after for after in allowed if after in order and order.index(after) < order.index(before)}
-            assert back == ({Stage.SIMULATING} if before is Stage.APPROVAL_GATE else set())
+            again = before in (Stage.APPROVAL_GATE, Stage.SIGNING)
+            assert back == ({Stage.SIMULATING} if again else set()), "what had to wait is simulated and judged again"
 
 
 @pytest.mark.parametrize(("before", "after"), FORBIDDEN, ids=lambda stage: stage.value)

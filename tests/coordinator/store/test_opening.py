@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import inspect
 
 from actp.engine.store import StoreError, open_store
-from coordinator.store import open_ledger, schema
+from coordinator.store import escrows, open_ledger, schema
+from coordinator.store.escrows import Locked
 from coordinator.store.migrate import upgrade
 
 
@@ -35,6 +36,18 @@ def test_the_migrations_make_the_same_tables(store, tmp_path, request):
     made = shape(store)
     assert set(migrated) == {table.name for table in schema.metadata.sorted_tables}
     assert migrated == made
+
+
+def test_escrows_of_an_earlier_version_are_kept_and_looked_at(store, account):
+    upgrade(store, "0001")
+    columns = "chain_id, wallet, transaction_id, operation_id, asset, contract, counterparty, amount, locked, open"
+    values = f"{account.chain_id}, '{account.wallet}', '0x01', 3, '0x02', '0x03', NULL, '10', '7', true"
+    with store.write() as connection:
+        connection.exec_driver_sql(f"INSERT INTO co_escrows ({columns}, checked_at) VALUES ({values}, 5.0)")
+    ledger = open_ledger(store)
+    with ledger.read() as connection:
+        (kept,) = escrows.due(connection, account, ledger.now())
+    assert kept == Locked("0x01", 3, "0x02", "0x03", None, 10, 7, True, 5.0)
 
 
 def test_opening_again_changes_nothing_and_the_engine_still_opens_its_store(tmp_path):

@@ -5,10 +5,25 @@ from __future__ import annotations
 import threading
 
 import pytest
+from sqlalchemy import update
 
 from coordinator.errors import LedgerConflict
 from coordinator.proofs import Link, ProofChain, ProofKey, ProofRequest, prove
-from coordinator.store import approvals, escrows, journal, losses, operations, pauses, peaks, points, proofs, wallets
+from coordinator.store import (
+    approvals,
+    escrows,
+    exposures,
+    journal,
+    losses,
+    operations,
+    pauses,
+    peaks,
+    points,
+    proofs,
+    schema,
+    wallets,
+)
+from coordinator.store.accounts import Account
 from coordinator.store.approvals import ApprovalState
 from coordinator.store.escrows import Locked
 from coordinator.store.losses import Loss
@@ -151,17 +166,94 @@ def test_peaks_only_rise(ledger, account):
         assert peaks.read(connection, account) == {"ETH": 9}
 
 
+def test_what_was_allowed_is_counted_by_agent_and_by_how_long_ago_it_was(ledger, account):
+    ages = {"ann": (59.0, 60.0, 3_599.0, 3_600.0, 86_399.0, 86_400.0), "bob": (-5.0,), "carl": (90_000.0,)}
+    now = 1_000_000.0
+    with ledger.write() as connection:
+        for owner in (account, Account(account.chain_id, "0x" + "22" * 20)):
+            for agent, ago in ages.items():
+                added = operations.add(connection, owner, [draft(f"{owner.wallet[2]}{age}", agent) for age in ago], now)
+                for one, age in zip(added, ago, strict=True):
+                    of_one = update(schema.operations).where(schema.operations.c.id == one.id)
+                    connection.execute(of_one.values(decided_at=now - age))
+        found = exposures.decided_since(connection, account, [now - 60, now - 3_600, now - 86_400])
+    assert found == {"ann": [1, 3, 5], "bob": [1, 1, 1]}
+
+
 def test_an_escrow_is_open_until_the_chain_says_that_nothing_lies_in_it(ledger, account):
     made = Locked("0x" + "01" * 32, 3, "0x" + "02" * 20, "0x" + "03" * 20, None, 10, 10, True, 5.0)
     with ledger.write() as connection:
         escrows.add(connection, account, [made])
-        assert escrows.due(connection, account, 5.0) == []
-        assert escrows.due(connection, account, 5.5) == [made]
+        assert escrows.due(connection, account, 64.9) == []
+        assert escrows.due(connection, account, 65.0) == [made]
         escrows.note(connection, account, [(made.transaction_id, 4, True)], 6.0)
         assert [one.locked for one in escrows.all_open(connection, account)] == [4]
         escrows.note(connection, account, [(made.transaction_id, 0, False)], 7.0)
         assert escrows.all_open(connection, account) == []
-        escrows.look_again(connection, account, [made.transaction_id])
-        assert [one.transaction_id for one in escrows.due(connection, account, 1.0)] == [made.transaction_id]
+        assert escrows.due(connection, account, 1_000.0) == []
+        escrows.look_again(connection, account, [made.transaction_id], 8.0)
+        assert [one.transaction_id for one in escrows.due(connection, account, 8.0)] == [made.transaction_id]
         escrows.forget_of(connection, account, [3])
         assert escrows.listed(connection, account) == []
+
+
+def locked(number, *, at=0.0, operation_id=3, amount=10):
+    """An escrow that was funded at a time."""
+    name = f"0x{number:064x}"
+    return Locked(name, operation_id, "0x" + "02" * 20, "0x" + "03" * 20, None, amount, amount, True, at)
+
+
+def test_each_of_two_wallets_of_ours_in_one_escrow_has_a_row_of_its_own(ledger, account):
+    other = Account(account.chain_id, "0x" + "22" * 20)
+    with ledger.write() as connection:
+        escrows.add(connection, account, [locked(1, operation_id=3, amount=10)])
+        escrows.add(connection, other, [locked(1, operation_id=4, amount=2)])
+        escrows.note(connection, account, [(locked(1).transaction_id, 7, True)], 1.0)
+        assert [one.locked for one in escrows.all_open(connection, account)] == [7]
+        assert [one.locked for one in escrows.all_open(connection, other)] == [2]
+        escrows.forget_of(connection, account, [3, 4])
+        assert escrows.listed(connection, account) == []
+        assert [one.operation_id for one in escrows.listed(connection, other)] == [4]
+
+
+def test_what_the_chain_gives_no_answer_about_waits_longer_each_time_and_what_is_known_of_it_stays(ledger, account):
+    now = 60.0
+    with ledger.write() as connection:
+        escrows.add(connection, account, [locked(1)])
+        waits = []
+        for _ in range(9):
+            (one,) = escrows.due(connection, account, now)
+            assert (one.locked, one.checked_at) == (10, 0.0)
+            escrows.put_off(connection, account, [one], now)
+            wait = next(
+                wait for wait in (60, 120, 240, 480, 960, 1920, 3600) if escrows.due(connection, account, now + wait)
+            )
+            waits.append(wait)
+            now += wait
+        assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+        escrows.note(connection, account, [(locked(1).transaction_id, 10, True)], now)
+        (one,) = escrows.due(connection, account, now + 60)
+        assert one.unanswered == 0, "an answer makes it one of the others again"
+
+
+def test_a_wallet_that_is_paid_all_the_time_sees_every_escrow(ledger, account):
+    seen = set()
+    with ledger.write() as connection:
+        escrows.add(connection, account, [locked(number) for number in range(10)])
+        for second in range(5):
+            escrows.look_again_at_all(connection, account, 100.0 + second)
+            names = [one.transaction_id for one in escrows.due(connection, account, 100.0 + second, limit=2)]
+            escrows.note(connection, account, [(name, 10, True) for name in names], 100.0 + second)
+            seen.update(names)
+    assert len(seen) == 10
+
+
+def test_a_payment_does_not_bring_what_gets_no_answer_to_the_front_but_a_step_of_ours_does(ledger, account):
+    with ledger.write() as connection:
+        escrows.add(connection, account, [locked(1), locked(2)])
+        escrows.put_off(connection, account, [locked(1)], 100.0)
+        escrows.look_again_at_all(connection, account, 101.0)
+        assert [one.transaction_id for one in escrows.due(connection, account, 101.0)] == [locked(2).transaction_id]
+        assert [one.checked_at for one in escrows.all_open(connection, account)] == [0.0, 0.0]
+        escrows.look_again(connection, account, [locked(1).transaction_id], 102.0)
+        assert len(escrows.due(connection, account, 102.0)) == 2

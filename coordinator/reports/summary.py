@@ -1,0 +1,217 @@
+"""Where every budget is now, read from cells: it takes as long with a million requests as with ten."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, func, select
+
+from coordinator.budget.cells import Cell
+from coordinator.budget.limits import UNCATEGORIZED, limits
+from coordinator.budget.periods import window_start
+from coordinator.budget.rulebook import DEFAULT_CATEGORY, RuleBook
+from coordinator.budget.words import Period, ReservationState, Scope, ScopeKind
+from coordinator.store import Ledger, asks, pauses, reservations, rulebooks, scopes, treasuries, usage
+from coordinator.store.accounts import Account
+from coordinator.store.budget_schema import reservations as table
+from coordinator.store.pauses import Pause
+
+__all__ = ["Frozen", "Line", "Summary", "Waiting", "Window", "report"]
+
+_PERIODS = tuple(one for one in Period if one is not Period.EVER)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How much of a limit that starts again is used in its window of now. `since` is unix seconds, None if the window
+    rolls.
+    """
+
+    period: Period
+    since: int | None
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An agent or a category: what is in escrows or paid out of them, and what is reserved, in base units, ever.
+    `limit` is that of both together, None if there is none.
+    """
+
+    name: str
+    spent: int = 0
+    reserved: int = 0
+    limit: int | None = None
+    windows: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request that waits for so many yeses, until `expires_at`."""
+
+    approval_id: str
+    agent: str
+    amount: int
+    provider: str
+    category: str
+    required: int
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A budget to which nothing may be charged until somebody has looked at it."""
+
+    scope: Scope
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything, at one moment. `total_budget` is None as long as none is set, `token` as long as there is no
+    treasury. Agents and categories are in the order of their names; what named no category counts as `other`. `paused`
+    is who may spend nothing until somebody resumes it.
+    """
+
+    chain_id: int
+    wallet: str
+    token: str | None
+    at: float
+    total_budget: int | None = None
+    spent: int = 0
+    reserved: int = 0
+    agents: tuple[Line, ...] = ()
+    categories: tuple[Line, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    frozen: tuple[Frozen, ...] = ()
+    paused: tuple[Pause, ...] = ()
+
+    @property
+    def remaining(self) -> int | None:
+        """What may still be asked for; less than nothing after a limit was lowered."""
+        return None if self.total_budget is None else self.total_budget - self.spent - self.reserved
+
+
+@dataclass
+class _Funded:
+    """What lies in escrows and is not final: cells still call it reserved, and people call it spent."""
+
+    total: int = 0
+    agents: Counter[str] = field(default_factory=Counter)
+    categories: Counter[str] = field(default_factory=Counter)
+
+
+def report(ledger: Ledger, account: Account) -> Summary:
+    """Where a treasury's budgets are. Raises StoreError."""
+    with ledger.snapshot() as connection:
+        now = ledger.now_by(connection)
+        paused = tuple(pauses.active(connection, account).values())
+        treasury = treasuries.read(connection, account)
+        if treasury is None:
+            return Summary(account.chain_id, account.wallet, None, now, paused=paused)
+        token = treasury.token
+        enacted = rulebooks.read(connection, account, treasury.rulebook)
+        book = RuleBook(categories={}) if enacted is None else enacted.book
+        starts = {period: window_start(period, now) for period in Period}
+        since = min(starts[period] for period in _PERIODS if period is not Period.ROLLING_DAY)
+        rows = usage.of_wallet(connection, account, since=since)
+        cells = {one.scope: one.cell for one in rows if one.cell.window_start == starts[one.scope.period]}
+        funded = _funded(connection, account)
+        waiting = _waiting(connection, account, now)
+        frozen = [row for row in scopes.listed(connection, account) if row.frozen is not None]
+    total = cells.get(Scope(ScopeKind.TOTAL, "", Period.EVER, token))
+    known = {one.scope: one.limit for one in limits(book, token)}
+    agents = _lines(ScopeKind.AGENT, token, known, cells, funded.agents, now)
+    categories = _lines(ScopeKind.CATEGORY, token, known, cells, funded.categories, now)
+    return Summary(
+        account.chain_id,
+        account.wallet,
+        token,
+        now,
+        book.total_budget,
+        funded.total + (0 if total is None else total.spent),
+        (0 if total is None else total.reserved) - funded.total,
+        agents,
+        categories,
+        tuple(waiting),
+        tuple(Frozen(row.scope, row.frozen or "") for row in frozen),
+        paused,
+    )
+
+
+def _lines(
+    kind: ScopeKind,
+    token: str,
+    known: Mapping[Scope, int | None],
+    cells: Mapping[Scope, Cell],
+    funded: Mapping[str, int],
+    now: float,
+) -> tuple[Line, ...]:
+    """One for each agent or category that the rules know or that was ever charged to."""
+    here = {one for one in (*known, *cells) if one.kind is kind and one.unit == token}
+    lines: dict[str, Line] = {}
+    for key in sorted({one.key for one in here}):
+        ever = Scope(kind, key, Period.EVER, token)
+        cell = cells.get(ever)
+        on_chain = funded.get(key, 0)
+        spent = on_chain + (0 if cell is None else cell.spent)
+        reserved = (0 if cell is None else cell.reserved) - on_chain
+        name = key
+        if kind is ScopeKind.CATEGORY and key == UNCATEGORIZED:
+            if not (spent or reserved):
+                continue
+            name = DEFAULT_CATEGORY
+        windows = _windows((one for one in here if one.key == key and one != ever), known, cells, now)
+        before = lines.get(name, Line(name))
+        lines[name] = Line(
+            name,
+            before.spent + spent,
+            before.reserved + reserved,
+            before.limit if key != name else known.get(ever),
+            before.windows + windows,
+        )
+    return tuple(lines[name] for name in sorted(lines))
+
+
+def _windows(
+    wanted: Iterable[Scope], known: Mapping[Scope, int | None], cells: Mapping[Scope, Cell], now: float
+) -> tuple[Window, ...]:
+    """Those to which a limit applies by the rules of now."""
+    found = []
+    for scope in wanted:
+        limit = known.get(scope)
+        if limit is None:
+            continue
+        cell = cells.get(scope)
+        since = None if scope.period is Period.ROLLING_DAY else window_start(scope.period, now)
+        found.append(Window(scope.period, since, 0 if cell is None else cell.used_at(now), limit))
+    return tuple(sorted(found, key=lambda one: list(Period).index(one.period)))
+
+
+def _funded(connection: Connection, account: Account) -> _Funded:
+    query = (
+        select(table.c.agent, table.c.category, func.sum(table.c.amount))
+        .where(account.owns(table), table.c.state == ReservationState.ON_CHAIN.value)
+        .group_by(table.c.agent, table.c.category)
+    )
+    found = _Funded()
+    for agent, category, amount in connection.execute(query):
+        found.total += int(amount)
+        found.agents[agent] += int(amount)
+        found.categories[category] += int(amount)
+    return found
+
+
+def _waiting(connection: Connection, account: Account, now: float) -> list[Waiting]:
+    rows = [one for one in asks.waiting(connection, account) if one.expires_at > now]
+    about = reservations.by_ids(connection, [one.reservation_id for one in rows]) if rows else {}
+    found = []
+    for row in rows:
+        one = about[row.reservation_id]
+        found.append(
+            Waiting(row.approval_id, one.agent, one.amount, one.provider, one.category, row.required, row.expires_at)
+        )
+    return found

@@ -1,0 +1,120 @@
+"""Stores that are not there, empty, of several treasuries, or of another version."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from actp.engine.store import open_store
+from coordinator.store import wallets
+from coordinator.store.accounts import Account
+from tests.coordinator.commands.support import Shop
+from tests.coordinator.store.conftest import new_database, postgresql
+
+__all__ = ["new_database", "postgresql"]
+
+READING = (
+    ["requests", "list"],
+    ["approvals", "list"],
+    ["operations", "list"],
+    ["agents", "list"],
+    ["report"],
+    ["journal", "list"],
+    ["journal", "verify"],
+    ["alerts", "list"],
+    ["policy", "show"],
+    ["proof", "list"],
+    ["stop"],
+    ["pause", "--all"],
+    ["resume", "--frozen"],
+)
+
+
+def content(path):
+    with sqlite3.connect(path) as connection:
+        return list(connection.iterdump())
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_a_store_that_is_not_named_not_there_or_empty_is_said_and_none_is_made(command, run, tmp_path, monkeypatch):
+    absent, empty = tmp_path / "absent.db", tmp_path / "empty.db"
+    open_store(f"sqlite:///{empty}").close()
+    before = content(empty)
+    said = run(*command, "--store", f"sqlite:///{absent}")
+    assert (said.code, said.out) == (1, "")
+    assert "There is no store" in said.err
+    assert not absent.exists()
+    said = run(*command, "--store", empty)
+    assert (said.code, said.out) == (1, "")
+    assert "There is no treasury" in said.err
+    assert content(empty) == before
+    monkeypatch.delenv("ACTP_STORE_URL")
+    said = run(*command)
+    assert said.code == 1
+    assert "No store was named" in said.err
+
+
+@pytest.mark.parametrize("table", ["alembic_version", "coordinator_version"])
+def test_a_database_of_a_newer_version_is_refused_and_not_changed(table, shop, run, tmp_path):
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE {table} SET version_num = '0999'")
+    before = content(path)
+    for command in (["requests", "list"], ["pause", "--all"], ["db", "upgrade"]):
+        said = run(*command)
+        assert said.code == 1
+        assert "a version that this program does not know" in said.err
+        assert "Use a newer program" in said.err
+    shown = run("db", "version")
+    assert shown.code == 1
+    assert "0999, and this program knows" in shown.out
+    assert content(path) == before
+
+
+def test_the_versions_are_shown_without_a_change_and_brought_up_to_date(shop, run, tmp_path):
+    assert run("db", "version").code == 0
+    assert run("db", "version", "--json").json["current"]
+    bare = tmp_path / "bare.db"
+    open_store(f"sqlite:///{bare}").close()
+    before = content(bare)
+    shown = run("db", "version", "--store", bare)
+    assert shown.code == 1
+    assert "`coordinator db upgrade` makes" in shown.out
+    assert content(bare) == before
+    assert run("db", "upgrade", "--store", bare).code == 0
+    assert run("db", "version", "--store", bare).code == 0
+    assert run("db", "version", "--store", tmp_path / "absent.db").code == 1
+
+
+def test_one_of_several_treasuries_has_to_be_chosen(shop, run):
+    other = Account(8453, "0x" + "77" * 20)
+    with shop.ledger() as ledger, ledger.write() as connection:
+        wallets.require(connection, other)
+    shop.ask(1)
+    said = run("requests", "list")
+    assert said.code == 1
+    assert "several wallets" in said.err
+    assert "on chain 8453" in said.err
+    assert len(run("requests", "list", "--json", "--chain-id", 31337).lines) == 1
+    assert run("requests", "list", "--wallet", other.wallet).err == "No requests.\n"
+    assert run("requests", "list", "--wallet", "0x" + "99" * 20).code == 1
+    assert run("requests", "list", "--wallet", "ann").code == 2
+    # What only signs has no budget to change.
+    assert "has no budget" in run("agents", "add", "x", "--role", "junior", "--wallet", other.wallet).err
+
+
+@pytest.mark.slow
+def test_a_store_on_postgresql_is_served_like_a_file(new_database, run, monkeypatch):
+    shop = Shop(new_database()).furnish()
+    monkeypatch.setenv("ACTP_STORE_URL", shop.url)
+    answer = shop.ask(80, purpose="papers")
+    assert answer.approval_id in run("approvals", "list").out
+    assert run("approvals", "approve", answer.approval_id).code == 0
+    assert run("agents", "add", "carl", "--role", "junior").code == 0
+    assert run("pause", "carl").code == 0
+    assert run("resume", "carl").code == 0
+    assert [one["state"] for one in run("requests", "list", "--json", "--since", "1h").lines] == ["held"]
+    assert run("report", "--json").json["reserved"] == 80_000_000
+    assert run("journal", "verify", "--seal").code == 0
+    assert run("db", "version").code == 0
