@@ -60,6 +60,7 @@ def test_a_chain_of_any_id_can_be_started_again(tmp_path: Path) -> None:
             running.stop()
 
 
+@pytest.mark.slow
 def test_with_a_block_time_transactions_wait_for_their_block(tmp_path: Path, accounts: Accounts) -> None:
     with actp_chain(tmp_path, "--no-deploy", "--block-time", "1") as running:
         node = running.transport

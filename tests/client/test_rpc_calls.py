@@ -91,6 +91,7 @@ def test_creating_and_funding_reads_nothing(buyer: ACTPClient, seller: ACTPClien
 
 
 @pytest.mark.parametrize("left", [0, PRICE - 1])
+@pytest.mark.slow
 def test_an_allowance_that_was_used_up_elsewhere_is_made_anew(
     buyer: ACTPClient, provider: ACTPClient, requester: ACTPClient, left: int
 ) -> None:

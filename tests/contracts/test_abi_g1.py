@@ -307,6 +307,7 @@ def test_dispute_fits_its_gas(world: World, hostile: str) -> None:
         *[(length, "requester provider") for length in (0, 64, 96, 128, 160)],
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_ruling_fits_its_gas(world: World, length: int, blocked: str) -> None:
     transaction_id = world.reach(State.DISPUTED)
     for name in blocked.split():

@@ -152,6 +152,7 @@ def test_without_a_named_arbiter_the_zero_address_is_paid_nothing(world: World) 
 
 @pytest.mark.parametrize("way", WITH_CLAUSES)
 @pytest.mark.parametrize("share", [0, 1, 4_999, 5_000, 10_000])
+@pytest.mark.slow
 def test_clauses_are_kept_and_announced_unless_they_are_the_usual_ones(world: World, way: str, share: int) -> None:
     for number, arbiter in ((1, ZERO), (2, world.stranger)):
         clauses = USUAL._replace(arbiter=arbiter, timeout_requester_bps=share)

@@ -71,6 +71,7 @@ def test_defect_08_a_split_that_both_parties_agree_on_settles_any_funded_state(
     ],
 )
 @pytest.mark.parametrize("instead", ["nothing", "garbage", "the other's", "a stranger's", "the sender's"])
+@pytest.mark.slow
 def test_the_consent_of_each_party_is_needed(world: World, missing: str, instead: str, sender: str) -> None:
     transaction_id = placed(world, State.DELIVERED)
     split = half(transaction_id)

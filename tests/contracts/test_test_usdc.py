@@ -297,6 +297,7 @@ def test_time_limits_hold_to_the_second(
 @MOVES
 @FORMS
 @pytest.mark.parametrize("field", list(FIELDS["transferWithAuthorization"]))
+@pytest.mark.slow
 def test_authorization_with_a_changed_term_is_refused(
     usdc: Contract, cast: Cast, kind: str, form: str, field: str
 ) -> None:
@@ -399,6 +400,7 @@ def any_terms(kind: str, payer: str, payee: str) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", list(FIELDS))
 @FORMS
 @pytest.mark.parametrize("fault", ["chain", "contract", "version", "name", "signer", "high s", "v", "zeros"])
+@pytest.mark.slow
 def test_signature_with_a_fault_is_refused(usdc: Contract, cast: Cast, kind: str, form: str, fault: str) -> None:
     terms = any_terms(kind, cast.holder.address, cast.payee.address)
     good = sign(usdc, cast.holder, kind, terms)
@@ -537,6 +539,7 @@ def prepared(usdc: Contract, cast: Cast, call: str, form: str) -> tuple[tuple[An
     ("call", "form", "part", "stopped"),
     [(call, form, part, stopped) for call, form in CASES for part, stopped in CALLS[call].items()],
 )
+@pytest.mark.slow
 def test_block_list_stops_exactly_the_parts_that_usdc_stops(
     usdc: Contract, cast: Cast, call: str, form: str, part: str, stopped: bool
 ) -> None:

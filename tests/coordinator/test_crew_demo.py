@@ -354,6 +354,7 @@ def take_a_unit(stage: Stage) -> None:
     ],
     ids=["between moments", "after the last operation"],
 )
+@pytest.mark.slow
 def test_a_strangers_outflow_from_the_treasury_fails_the_demo_and_is_named(
     after: Action, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -183,6 +183,7 @@ def elsewhere(monkeypatch):
 
 
 @pytest.mark.parametrize("chain_id", [31337, 8453])
+@pytest.mark.slow
 def test_a_keystore_is_not_used_elsewhere_without_a_yes(elsewhere, tmp_path, monkeypatch, capsys, accounts, chain_id):
     monkeypatch.setenv("ACTP_DEPLOYMENTS_DIR", str(tmp_path))
     chain = EmbeddedChain(chain_id=chain_id)

@@ -38,6 +38,7 @@ def bench(faulty, file_store, accounts):
 
 @pytest.mark.parametrize("method", [COUNT, "eth_getBalance", "eth_feeHistory", "eth_blockNumber", "eth_estimateGas"])
 @pytest.mark.parametrize("nonsense", [None, {}, "0x", [], "many"], ids=str)
+@pytest.mark.slow
 def test_an_answer_that_is_none_is_a_typed_error_and_costs_no_job(chain, bench, faulty, method, nonsense):
     faulty.once(method, answers(nonsense))
     bench.enqueue(2)

@@ -170,6 +170,7 @@ def test_a_node_that_is_gone_is_a_bad_gateway() -> None:
     [lose_reply, drop_before, duplicate, rate_limited, http_error, lambda: http_error(503, accepted=False)],
     ids=["lost reply", "dropped", "duplicate", "rate limited", "502 after accepting", "503"],
 )
+@pytest.mark.slow
 def test_a_sender_pays_once_whatever_happens_to_its_bytes(node: Transport, signer: LocalSigner, make: type) -> None:
     fault: Fault = make()
     with FaultProxy(node) as proxy:

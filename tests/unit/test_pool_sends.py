@@ -109,6 +109,7 @@ def test_already_known_by_one_is_accepted_whatever_the_others_say():
 
 @pytest.mark.parametrize("refusal", [*REFUSALS, Reply.RATE_LIMITED], ids=lambda reply: reply.name)
 @pytest.mark.parametrize("lost", ["no json", "unknown words"])
+@pytest.mark.slow
 def test_a_refusal_proves_nothing_if_another_endpoint_may_have_taken_the_bytes(refusal, lost):
     with nodes(Node(), Node()) as (one, two):
         pool = pool_of(one, two)

@@ -90,6 +90,7 @@ def test_of_commit_release_and_expiry_one_wins(authority, first, second):
 
 @pytest.mark.parametrize("before", OPEN)
 @pytest.mark.parametrize("after", [*S])
+@pytest.mark.slow
 def test_what_is_open_moves_along_the_table_alone(authority, before, after):
     one = held(authority)
     for state in OPEN[1 : OPEN.index(before) + 1]:
