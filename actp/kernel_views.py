@@ -25,6 +25,7 @@ __all__ = [
     "KernelViews",
     "bonds_of",
     "clauses_of",
+    "fee_of",
     "generation_of",
     "milestones_of",
     "transaction_of",
@@ -100,14 +101,20 @@ class Constants:
     min_dispute_bond: int
     refund_grace_seconds: int
     mediator_delay_seconds: int
+    dispute_timeout_seconds: int
 
     def fee(self, payout: int, fee_bps: int) -> int:
         """The platform's part of one payout to a provider, at the rate that its transaction has locked."""
-        return min(max(payout * fee_bps // _WHOLE_BPS, self.min_fee), payout)
+        return fee_of(payout, fee_bps, self.min_fee)
 
     def bond(self, amount: int, bond_bps: int) -> int:
         """What a dispute about a transaction of this amount takes, at the rate that it has locked."""
         return max(amount * bond_bps // _WHOLE_BPS, self.min_dispute_bond)
+
+
+def fee_of(payout: int, fee_bps: int, smallest: int) -> int:
+    """The platform's part of one payout: the rate, at least the smallest fee, at most the payout."""
+    return min(max(payout * fee_bps // _WHOLE_BPS, smallest), payout)
 
 
 def transaction_of(fields: Sequence[Any]) -> Transaction:
@@ -267,6 +274,7 @@ class KernelViews:
             min_dispute_bond=self._binding.read("MIN_DISPUTE_BOND"),
             refund_grace_seconds=self._binding.read("REFUND_GRACE"),
             mediator_delay_seconds=self._binding.read("MEDIATOR_APPROVAL_DELAY"),
+            dispute_timeout_seconds=self._binding.read("DISPUTE_TIMEOUT"),
         )
 
     # ---------------------------------------------------------------- internals

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from actp import measures
 from actp.engine.gates import Decision, Gate, Stopped
 from actp.engine.intents import Intent, Job, Submission
 from actp.engine.lane import Lane
@@ -63,6 +64,8 @@ def ask(gate: Gate, lane: Lane, job: Job) -> None:
     with lane.store.write() as connection:
         now = lane.store.clock.time()
         outbox.move(connection, [job.id], [IntentStatus.QUEUED], to, now, code=code, reason=said.reason)
+    if to is IntentStatus.DEAD:
+        measures.TX_DEAD.add(1, code)
     hint = f"It waits as intent {job.id}, and a worker sends it after `actp outbox retry`." if held else ""
     raise Stopped(f"The call is {code}: {said.reason}", code=code, hint=hint or "Nothing was sent.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actp import measures
 from actp.engine.intents import Job
 from actp.engine.lane import Lane
 from actp.engine.policy import Policy
@@ -57,3 +58,5 @@ def _move(lane: Lane, job: Job, to: IntentStatus, code: str, reason: str) -> Non
     now = lane.store.clock.time()
     with lane.writing() as connection:
         outbox.move(connection, [job.id], [IntentStatus.QUEUED], to, now, code=code, reason=reason)
+    if to is IntentStatus.DEAD:
+        measures.TX_DEAD.add(1, code)

@@ -7,11 +7,13 @@ finds out.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from actp import measures
 from actp.engine import crash
 from actp.engine.crash import CrashPoint
 from actp.engine.exchange import broadcast, broadcast_all, mined_count
@@ -106,7 +108,9 @@ class Handover:
     def give(self, signed: Sequence[Submission]) -> list[tuple[Reply, str]]:
         """Broadcasts what is stored; the node's answers, in order."""
         crash.point(CrashPoint.BEFORE_BROADCAST)
+        started = time.perf_counter()
         answers = broadcast_all(self._transport, signed)
+        measures.TX_SUBMIT_SECONDS.observe(time.perf_counter() - started)
         crash.point(CrashPoint.AFTER_BROADCAST)
         return answers
 
@@ -211,11 +215,15 @@ class Handover:
             # The same call with the same nonce, which a node that lags behind reported as free: with the same hash
             # the receipt of the earlier payment would pass for this one's.
             fields = replace(fields, max_fee_per_gas=fields.max_fee_per_gas + 1)
-        return Submission(self._lane.address, nonce, tx_hash, fields, raw, self._lane.genesis, earlier, call.intent_id)
+        now = self._lane.store.clock.time()
+        return Submission(
+            self._lane.address, nonce, tx_hash, fields, raw, self._lane.genesis, earlier, call.intent_id, signed_at=now
+        )
 
     def _signed(self, fields: EthTransaction) -> bytes:
+        started = time.perf_counter()
         try:
-            return self._signer.sign_transaction(fields)
+            raw = self._signer.sign_transaction(fields)
         except ActpError:
             raise
         except Exception as error:  # somebody else's code: a key service fails as it likes
@@ -225,6 +233,8 @@ class Handover:
                 hint="Nothing was signed. Check the key service or device, then try again.",
                 retryable=True,
             ) from error
+        measures.TX_SIGN_SECONDS.observe(time.perf_counter() - started)
+        return raw
 
     def _store(self, signed: Sequence[Submission], *, again: bool) -> None:
         if not again:

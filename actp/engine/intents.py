@@ -90,7 +90,8 @@ class Submission:
 
     `earlier` are the signatures of the same call with the same nonce that a node found too cheap: at most one of them
     all is ever mined, and it may be any. `genesis` is the chain they were signed for, `intent_id` the outbox row.
-    `cancels`: these bytes are no call, but a transfer of nothing that takes its nonce back.
+    `cancels`: these bytes are no call, but a transfer of nothing that takes its nonce back. `signed_at` is by the
+    store's clock.
     """
 
     sender: str
@@ -102,6 +103,12 @@ class Submission:
     earlier: tuple[Submission, ...] = ()
     intent_id: int = 0
     cancels: bool = False
+    signed_at: float = field(default=0.0, compare=False)
+
+    @property
+    def first_signed_at(self) -> float:
+        """When the first of these signatures was made."""
+        return self.earlier[0].signed_at if self.earlier else self.signed_at
 
     @property
     def hashes(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection
 
+from actp import measures
 from actp.engine import crash
 from actp.engine.crash import CrashPoint
 from actp.engine.gates import Hold, HoldMissing, Paused
@@ -164,6 +165,7 @@ class Lane(Noting):
                 outbox.explain(connection, one.intent_id, now, code=None, reason=None)
             attempts.add(connection, self.id, signed, self.lease.token, now)
         self._marks = {}
+        (measures.TX_REPLACED if again else measures.TX_SIGNED).add(len(signed))
         crash.point(CrashPoint.AFTER_REPLACE if again else CrashPoint.AFTER_COMMIT)
         with self._lock:
             self._open.update((one.nonce, one) for one in signed)
@@ -202,6 +204,8 @@ class Lane(Noting):
                 outbox.postpone(
                     connection, submission.intent_id, due_at, now, code=code, reason=reason, nonce_free=True
                 )
+        if due_at is None:
+            measures.TX_DEAD.add(1, code)
         with self._lock:
             self._open.pop(submission.nonce, None)
             self._over(submission)
@@ -249,6 +253,8 @@ class Lane(Noting):
                 if opened is not None and opened.intent_id == one.intent_id:
                     del self._open[one.nonce]
                     self._over(opened)
+                    measures.TX_CONFIRMED.add(1, "succeeded" if one.succeeded else "reverted")
+                    measures.TX_LATENCY.observe(max(0.0, now - opened.first_signed_at))
                 if self._last_mined is None or one.nonce > self._last_mined[0]:
                     self._last_mined = (one.nonce, one.tx_hash)
                 self.mined = max(self.mined, one.nonce + 1)

@@ -84,5 +84,5 @@ def _submission(account: Account, intent: Intent, one: Attempt, earlier: tuple[S
     cancels = one.gas == TRANSFER_GAS and nothing != fields and payload_of(nothing) in one.raw
     return Submission(
         account.address, one.nonce, one.tx_hash, nothing if cancels else fields, one.raw, account.genesis, earlier,
-        one.intent_id, cancels,
+        one.intent_id, cancels, one.signed_at,
     )  # fmt: skip

@@ -1,16 +1,21 @@
-"""A loop around rounds of work: quick while there is work, slower and slower while there is none."""
+"""Loops around rounds of work: quick while there is work, slower and slower while there is none."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from actp.errors import ActpError, ConfigError
 
-__all__ = ["run_rounds"]
+__all__ = ["run_rounds", "run_until"]
 
 _SHORTEST, _GROWTH, _AFTER_TROUBLE = 0.01, 1.5, 0.5
+_LONGEST_AWAITED = 0.1
+
+_T = TypeVar("_T")
 
 
 def run_rounds(step: Callable[[], bool], stop: threading.Event, *, longest: float, log: logging.Logger) -> None:
@@ -19,11 +24,44 @@ def run_rounds(step: Callable[[], bool], stop: threading.Event, *, longest: floa
     """
     pause = 0.0
     while not stop.wait(pause):
-        try:
-            busy = step()
-        except ConfigError:
-            raise
-        except ActpError as error:
-            log.warning("%s", error)
-            busy, pause = False, _AFTER_TROUBLE
-        pause = 0.0 if busy else min(max(pause * _GROWTH, _SHORTEST), longest)
+        busy = _tried(step, log)
+        if busy is None:
+            pause = _AFTER_TROUBLE
+        pause = _next_pause(pause, longest, busy=bool(busy))
+
+
+def run_until(
+    step: Callable[[], bool],
+    look: Callable[[], _T],
+    over: Callable[[_T], bool],
+    *,
+    timeout: float,
+    log: logging.Logger,
+) -> _T:
+    """Calls `step` until what `look` finds is `over`, or `timeout` seconds have passed; what it finds then. Somebody
+    waits for it, so pauses are short, also after trouble (ActpError), which is logged. Raises ConfigError, and what
+    `look` raises.
+    """
+    until = time.monotonic() + timeout
+    pause = 0.0
+    while True:
+        found = look()
+        if over(found) or time.monotonic() >= until:
+            return found
+        pause = _next_pause(pause, _LONGEST_AWAITED, busy=bool(_tried(step, log)))
+        time.sleep(pause)
+
+
+def _tried(step: Callable[[], bool], log: logging.Logger) -> bool | None:
+    """Whether a round had anything to do; None if there was trouble."""
+    try:
+        return step()
+    except ConfigError:
+        raise
+    except ActpError as error:
+        log.warning("%s", error)
+        return None
+
+
+def _next_pause(pause: float, longest: float, *, busy: bool) -> float:
+    return 0.0 if busy else min(max(pause * _GROWTH, _SHORTEST), longest)

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from actp import many_views
 from actp.errors import RpcError, RpcUnavailable
 from actp.rpc import Transport, is_rate_limit
 
@@ -21,6 +22,8 @@ class Capability(Enum):
 
     READS_BY_HASH = "reads by block hash"
     """State of a block that is named by its hash, so that a reorg cannot change what is read."""
+    MANY_VIEWS = "calls without a receiver"
+    """Many views in one call, whose creation code asks them."""
     BLOCK_RECEIPTS = "block receipts"
     BATCH = "batches"
     SIMULATE = "eth_simulateV1"
@@ -67,6 +70,16 @@ def _reads_by_hash(transport: Transport) -> bool:
     return isinstance(transport.request("eth_getBalance", [_NOBODY, {"blockHash": block.get("hash")}]), str)
 
 
+def _many_views(transport: Transport) -> bool:
+    try:
+        transport.request("eth_call", [{"data": "0x" + many_views.longest().hex()}, "latest"])
+    except RpcError as error:
+        if many_views.answers_in(error, many_views.MOST) is None:
+            raise
+        return True
+    return False  # the answers come as a refusal
+
+
 def _block_receipts(transport: Transport) -> bool:
     return isinstance(transport.request("eth_getBlockReceipts", ["latest"]), list)
 
@@ -94,6 +107,7 @@ def _fee_rewards(transport: Transport) -> bool:
 
 _TRIALS: dict[Capability, Callable[[Transport], bool]] = {
     Capability.READS_BY_HASH: _reads_by_hash,
+    Capability.MANY_VIEWS: _many_views,
     Capability.BLOCK_RECEIPTS: _block_receipts,
     Capability.BATCH: _batch,
     Capability.SIMULATE: _simulate,

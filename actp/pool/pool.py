@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from actp import measures, observing
 from actp.errors import ConfigError, RpcError, RpcUnavailable
 from actp.pool import reading, routing, sending
 from actp.pool.endpoint import EndpointStatus
@@ -43,6 +44,7 @@ class Pool:
         self._members = Members(transports, chain=chain_id, genesis=genesis, clock=clock)
         labels = ", ".join(transport.label for transport in transports)
         self.label = f"pool of {labels}" if len(transports) > 1 else labels
+        observing.watch(self, _readings)
 
     def __repr__(self) -> str:
         return f"Pool({self.label!r})"
@@ -90,3 +92,11 @@ class Pool:
     def close(self) -> None:
         """Ends the pool's threads, which end by themselves half a minute after its last use."""
         self._members.close()
+
+
+def _readings(pool: Pool) -> Iterator[observing.Reading]:
+    """Health of every endpoint, as it was last seen."""
+    for one in pool.endpoints():
+        labels = (measures.endpoint_of(one.label),)
+        yield observing.Reading(measures.RPC_SCORE, one.score, labels)
+        yield observing.Reading(measures.RPC_LAG, one.behind, labels)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Any
 
+from actp import measures
 from actp.errors import RpcError, RpcUnavailable
 from actp.pool import members, routing
 from actp.pool.capabilities import Capability, supports
@@ -115,6 +116,7 @@ class _Reading:
 
     def _ask(self, endpoint: Endpoint) -> list[Any]:
         calls = [self._calls[place] for place in self._open]
+        measures.RPC_CHOSEN.add(len(calls), measures.endpoint_of(endpoint.label))
         if len(calls) > 1 and supports(endpoint.transport, Capability.BATCH):
             return endpoint.transport.batch(calls)
         answers: list[Any] = []

@@ -11,6 +11,8 @@ import json
 import logging
 import re
 import threading
+import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
+from actp import measures
 from actp.errors import ConfigError, Outcome, RpcError, RpcUnavailable
 from actp.rpc.transport import RATE_LIMIT_CODES, TIMEOUT, TOO_LARGE, sends
 
@@ -91,6 +94,7 @@ class HttpTransport:
             where = f" in {origin}" if origin else ""
             raise ConfigError(f"The RPC URL{where} is not an http or https URL.", hint="Write it as https://host/path.")
         self.label = f"{redacted} (from {origin})" if origin else redacted
+        self._endpoint = redacted
         _hide_paths.add(path)
         self._url = url
         self._timeout = timeout
@@ -113,6 +117,7 @@ class HttpTransport:
     def request(self, method: str, params: list[Any]) -> Any:
         """See Transport."""
         body = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
+        measures.RPC_REQUESTS.add(1, self._endpoint, method)
         return self._result(self._post(body, sending=sends(method)), method)
 
     def batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
@@ -122,6 +127,8 @@ class HttpTransport:
         bodies = [
             {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params} for method, params in calls
         ]
+        for method, number in Counter(method for method, _ in calls).items():
+            measures.RPC_REQUESTS.add(number, self._endpoint, method)
         sending = any(sends(method) for method, _ in calls)
         answer = self._post(bodies, sending=sending)
         if isinstance(answer, dict) and answer.get("error") is not None:
@@ -148,8 +155,11 @@ class HttpTransport:
         return answer["result"]
 
     def _post(self, body: Any, *, sending: bool) -> Any:
+        started = time.perf_counter()
         answer = self._exchange(body, sending=sending)
+        measures.RPC_SECONDS.observe(time.perf_counter() - started, self._endpoint)
         if isinstance(answer, _Failure):
+            measures.RPC_ERRORS.add(1, self._endpoint, answer.code or "unavailable")
             # Raised here and not where it was caught: the causes, which a traceback shows, hold the URL.
             raise RpcUnavailable(
                 answer.message,
@@ -235,6 +245,7 @@ class HttpTransport:
         return answer["result"]
 
     def _error(self, error: Any, method: str) -> RpcError:
+        measures.RPC_ERRORS.add(1, self._endpoint, _reason(error))
         if not isinstance(error, dict):
             return RpcError(-32000, f"{method}: {self._scrub(str(error))}")
         code = error.get("code")
@@ -272,6 +283,12 @@ def _path_of(url: str) -> str | None:
         return requests.Request("POST", url).prepare().path_url
     except (requests.RequestException, ValueError):
         return None
+
+
+def _reason(error: Any) -> str:
+    """What kind of error a node's answer is, for those who count them."""
+    code = error.get("code") if isinstance(error, dict) else None
+    return "rate_limited" if code in RATE_LIMIT_CODES else "rpc_error"
 
 
 def _is_json_rpc(answer: Any) -> bool:

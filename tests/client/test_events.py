@@ -13,7 +13,7 @@ from actp import events as events_module
 from actp.client import ACTPClient
 from actp.decoding import EventDecoder
 from actp.errors import InvalidInput, RpcError, RpcUnavailable
-from actp.events import Cursor, Event, Events, StaleCursor
+from actp.events import Cursor, Event, EventPage, Events, StaleCursor
 from actp.networks import Endpoint
 from actp.types import Log, State
 from actp.units import keccak
@@ -110,6 +110,7 @@ class TestWhatIsRead:
             {"transaction_id": []},
             {"confirmations": -1},
             {"max_blocks": 0},
+            {"max_events": 0},
             {"cursor": "yesterday"},
             {"cursor": "7:0x12"},
         ],
@@ -128,6 +129,17 @@ class TestWhatIsRead:
         requester.kernel.settle(tx_id)
         (credit,) = requester.events.since(names="CreditAccrued")
         assert (credit.transaction_id, credit.args["payee"]) == (tx_id, provider.address)
+
+    def test_what_no_contract_of_ours_declares_is_handed_on_as_it_is(
+        self, requester: ACTPClient, provider: ACTPClient, events: Events, faulty: FaultyTransport
+    ) -> None:
+        cursor = events.since().cursor
+        open_transaction(requester, provider)
+        faulty.once("eth_getLogs", lambda real, params: [{**one, "topics": [NOBODY]} for one in real()])
+        page = events.since(cursor)
+        assert page.events == ()
+        assert [log.topics for log in page.unknown] == [(NOBODY,)]
+        assert page.cursor.block == cursor.block + 1
 
     def test_events_can_be_kept(self, requester: ACTPClient, provider: ACTPClient) -> None:
         open_transaction(requester, provider)
@@ -163,6 +175,35 @@ class TestCursor:
             seen += page.events
             page = requester.events.since(page.cursor, max_blocks=2)
         assert tuple(seen) + page.events == requester.events.since().events
+
+    def test_a_page_ends_with_the_range_in_which_there_are_so_many_events(
+        self, requester: ACTPClient, provider: ACTPClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(events_module, "_FIRST_BLOCKS", 2)
+        for _ in range(3):
+            disputed(requester, provider)
+        for _ in range(8):
+            requester.chain.mine()
+        whole = requester.events.since()
+        seen: list[Event] = []
+        sizes = []
+        page = requester.events.since(max_events=4)
+        while page.cursor != whole.cursor:
+            sizes.append(len(page))
+            seen += page.events
+            page = requester.events.since(page.cursor, max_events=4)
+        assert tuple(seen) + page.events == whole.events
+        assert len(sizes) > 3
+        assert max(sizes) < len(whole) / 2
+        assert min(sizes) >= 4
+
+    def test_a_look_at_a_chain_without_a_new_block_asks_for_no_logs(
+        self, requester: ACTPClient, events: Events, faulty: FaultyTransport
+    ) -> None:
+        cursor = events.since().cursor
+        asked = len(faulty.calls)
+        assert events.since(cursor) == EventPage((), cursor)
+        assert len(faulty.calls) == asked + 2
 
     def test_confirmations_leave_out_the_newest_blocks(
         self, requester: ACTPClient, provider: ACTPClient, endpoint: Endpoint
@@ -266,6 +307,43 @@ class TestNodesThatRefuse:
             disputed(requester, provider)
         faulty.always("eth_getLogs", limited(3, refusal, []))
         assert events.since().events == requester.events.since().events
+
+    def test_the_range_that_a_node_serves_is_remembered_from_page_to_page(
+        self, requester: ACTPClient, provider: ACTPClient, events: Events, faulty: FaultyTransport
+    ) -> None:
+        for _ in range(4):
+            disputed(requester, provider)
+        seen: list[int] = []
+        faulty.always("eth_getLogs", limited(3, RpcError(-32614, "limited to a small range"), seen))
+        found: list[Event] = []
+        page = events.since(max_blocks=8)
+        while len(page) or page.cursor != events.since(page.cursor, max_blocks=8).cursor:
+            found += page.events
+            page = events.since(page.cursor, max_blocks=8)
+        assert tuple(found) == requester.events.since().events
+        assert len([size for size in seen if size > 3]) <= 3
+
+    @pytest.mark.slow
+    def test_a_range_that_was_refused_once_is_tried_again_after_a_while(
+        self, requester: ACTPClient, endpoint: Endpoint, events: Events, faulty: FaultyTransport
+    ) -> None:
+        seen: list[int] = []
+        refusals = iter([RpcError(-32005, "query returned more than 10000 results")])
+
+        def once(real: Callable[[], Any], params: list[Any]) -> Any:
+            seen.append(int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) + 1)
+            for error in refusals:
+                raise error
+            return real()
+
+        for _ in range(120):
+            requester.chain.mine()
+        cursor = events.since(max_blocks=1).cursor
+        faulty.always("eth_getLogs", once)
+        for _ in range(20):
+            cursor = events.since(cursor, max_blocks=4).cursor
+        assert seen[:2] == [4, 2]
+        assert seen[-1] == 4
 
     def test_a_refusal_of_a_single_block_is_passed_on(
         self, requester: ACTPClient, provider: ACTPClient, events: Events, faulty: FaultyTransport

@@ -132,8 +132,8 @@ def test_a_newer_store_is_left_alone(store, path):
     with store.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     findings = look(path)
-    assert f"version 9999, and this program knows them up to {HEAD}" in failed(findings, "database")
-    assert "newer program" in check(findings, "database").hint
+    assert f"newer version (revision 9999; this program knows up to {HEAD})" in failed(findings, "database")
+    assert "Upgrade" in check(findings, "database").hint
     assert len(findings.checks) == 1
 
 
@@ -147,7 +147,7 @@ def test_an_older_store_is_not_upgraded_by_looking(store, path):
 
 
 def test_a_store_that_is_not_there_is_not_made(path):
-    assert "There is no store in" in failed(look(path), "database")
+    assert "There is no store at" in failed(look(path), "database")
     assert not path.exists()
 
 

@@ -370,11 +370,27 @@ class TestDatabase:
         with pytest.raises(StoreError, match="database of its own"):
             open_store(path)
 
-    @pytest.mark.parametrize("bad", ["", "mysql://user:hunter2@host/db", "no url", "sqlite"])
-    def test_a_url_that_is_none_is_refused_without_being_shown(self, bad):
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            "", ".", "mysql://user:hunter2@host/db", "no url", "sqlite", "sqlite:outbox.db", "postgresql:/host/x.db",
+            "user:hunter2@host/name.db", "host=here password=hunter2 dbname=x.db",
+        ],
+    )  # fmt: skip
+    def test_a_url_that_is_none_is_refused_without_being_shown(self, bad, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
         with pytest.raises(ConfigError) as caught:
             open_store(bad)
         assert "hunter2" not in str(caught.value)
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("name", ["new.db", "new.sqlite", "./new", "sub/new.sqlite3", "{absolute}/new.db"])
+    def test_a_path_may_be_that_of_a_file_that_is_not_there_yet(self, name, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "sub").mkdir()
+        path = name.format(absolute=tmp_path)
+        open_store(path).close()
+        assert (tmp_path / path).is_file()
 
     def test_a_locked_database_is_a_typed_error(self, tmp_path, monkeypatch):
         monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)

@@ -91,7 +91,7 @@ def test_a_store_is_named_by_its_path_too(box, tmp_path, monkeypatch, capsys):
     assert main(["outbox", "list", "--store", "outbox.db"]) == 0
     assert "order-1" in capsys.readouterr().out
     assert main(["outbox", "list", "--store", "other.db"]) == 1
-    assert "the path of a file that is there" in capsys.readouterr().err
+    assert "There is no store at other.db yet." in capsys.readouterr().err
     assert not (tmp_path / "other.db").exists()
 
 

@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT_SUFFIXES = {
-    "", ".cfg", ".csv", ".editorconfig", ".gitattributes", ".gitignore", ".ini", ".js", ".json", ".md", ".py", ".sh",
-    ".sol", ".sql", ".toml", ".tree", ".txt", ".yaml", ".yml",
+    "", ".cfg", ".csv", ".editorconfig", ".gitattributes", ".gitignore", ".ini", ".js", ".json", ".lua", ".md", ".py",
+    ".sh", ".sol", ".sql", ".toml", ".tree", ".txt", ".yaml", ".yml",
 }  # fmt: skip
 GENERATED = {"__pycache__", "build", "dist", "node_modules"}
 

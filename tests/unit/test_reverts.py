@@ -95,7 +95,7 @@ def test_every_error_of_our_contracts_is_decoded():
     for artifact in artifacts.load_all():
         for entry in artifact.abi:
             if entry["type"] == "error":
-                samples = {"address": PAYER, "bytes32": b"\x01" * 32, "string": "text"}
+                samples = {"address": PAYER, "bytes32": b"\x01" * 32, "bytes": b"\x02", "string": "text"}
                 types = [part["type"] for part in entry["inputs"]]
                 data = keccak(artifacts.signature_of(entry).encode())[:4]
                 found = reverts.decode(data + encode(types, [samples.get(kind, 1) for kind in types]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ _OTHER = {
     "began with the same block. Give it a store of its own.",
 }
 _READ = "actp_read"
+_LIKE_A_URL = re.compile(r"://|@|=|^\s*[a-z][a-z0-9+.]+:", re.IGNORECASE)
 
 
 class Store:
@@ -140,8 +142,7 @@ def missing_driver() -> Iterator[None]:
 
 def parse_url(url: str | Path) -> URL:
     """The URL of a store, or of the file at a path. Raises ConfigError, which does not show it."""
-    # Of text only a file that is there is one: a URL that is misspelt must not become the name of a new store.
-    if isinstance(url, Path) or Path(url).is_file():
+    if isinstance(url, Path) or Path(url).is_file() or _is_path(url):
         return URL.create("sqlite", database=str(url))
     try:
         parsed = make_url(url)
@@ -152,9 +153,17 @@ def parse_url(url: str | Path) -> URL:
         # The URL is not shown: it may hold a password.
         raise ConfigError(
             "The store's URL is not one of SQLite or PostgreSQL.",
-            hint="Write sqlite:///path/to/file, postgresql://user@host/name, or the path of a file that is there.",
+            hint="Write the path of a file, sqlite:///path/to/file, or postgresql://user@host/name.",
         )
     return parsed.set(drivername="postgresql+psycopg") if backend == "postgresql" else parsed
+
+
+def _is_path(text: str) -> bool:
+    """Whether text names a file that may not be there yet: by its ending, or by folders. A URL that is misspelt, or a
+    mere word, must not become the name of a new store, least of all with a password in it.
+    """
+    path = Path(text)
+    return bool(path.name and (path.suffix or path.name != text)) and _LIKE_A_URL.search(text) is None
 
 
 def journal_mode(version: tuple[int, int, int]) -> str:

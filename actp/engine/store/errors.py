@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from actp.errors import ActpError, ConfigError
 
-__all__ = ["OtherChain", "StoreBusy", "StoreError", "StoreFull", "translated"]
+__all__ = ["OtherChain", "StoreBusy", "StoreError", "StoreFull", "newer", "translated"]
 
 
 class StoreError(ActpError):
@@ -42,6 +42,14 @@ class OtherChain(ConfigError):
 _FULL = re.compile(r"disk is full|no space left|disk full|could not extend file|53100", re.IGNORECASE)
 _BUSY = re.compile(r"is locked|busy|lock timeout|deadlock detected|could not serialize", re.IGNORECASE)
 _READ_ONLY = re.compile(r"read-?only|permission denied", re.IGNORECASE)
+
+
+def newer(what: str, revision: str | None, head: str) -> StoreError:
+    """The error of tables of a version that this program does not know."""
+    return StoreError(
+        f"{what} was written by a newer version (revision {revision}; this program knows up to {head}).",
+        hint="Upgrade the program.",
+    )
 
 
 @contextmanager

@@ -25,9 +25,10 @@ def open_existing(url: str | None) -> Store:
     named = named_store(url)
     parsed = parse_url(named)
     file = parsed.database
-    if parsed.get_backend_name() == "sqlite" and (not file or file == ":memory:" or not Path(file).exists()):
+    durable = file not in (None, "", ":memory:")
+    if parsed.get_backend_name() == "sqlite" and not (durable and Path(str(file)).exists()):
         raise ConfigError(
-            f"There is no store in {file or 'memory'}.",
+            f"There is no store at {file} yet." if durable else "There is no store in memory: it would be a new one.",
             hint="Check the path. A worker makes a store; looking does not.",
         )
     return open_store(named)

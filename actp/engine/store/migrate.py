@@ -9,7 +9,8 @@ from alembic.config import Config
 from alembic.util.exc import CommandError
 from sqlalchemy import Engine
 
-from actp.engine.store.errors import StoreError, translated
+from actp.engine.store.errors import newer, translated
+from actp.engine.store.schema import HEAD
 
 __all__ = ["upgrade"]
 
@@ -22,9 +23,8 @@ def upgrade(engine: Engine) -> None:
         try:
             command.upgrade(config, "head")
         except CommandError as error:
-            raise StoreError(
-                f"The store is of a version that this program does not know: {error}.", hint="Use a newer program."
-            ) from error
+            found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+            raise newer("The store", found, HEAD) from error
 
 
 def _config() -> Config:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, func, inspec
 from sqlalchemy.engine import URL
 
 from actp.engine.store.database import missing_driver, parse_url
-from actp.engine.store.errors import StoreError, translated
+from actp.engine.store.errors import StoreError, newer, translated
 from actp.engine.store.schema import HEAD, IntentStatus, chains, intents, lanes
 from actp.errors import ConfigError
 
@@ -75,11 +75,7 @@ class Peek:
     def current(self) -> bool:
         """Whether its tables are those of this program. Raises StoreError if they are of a newer one."""
         if self.revision > HEAD:
-            raise StoreError(
-                f"The store {self.label} has tables of version {self.revision}, and this program knows them up to "
-                f"{HEAD}.",
-                hint="Use the newer program that made them; this one must not write there.",
-            )
+            raise newer(f"The store {self.label}", self.revision, HEAD)
         return self.revision == HEAD
 
     def require_writable(self) -> None:
@@ -147,7 +143,7 @@ def _engine(url: URL) -> Engine:
     if file.startswith("file:"):
         return create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None})
     if not Path(file).exists():
-        raise StoreError(f"There is no store in {file}.", hint="Check the path in the URL.")
+        raise StoreError(f"There is no store at {file} yet.", hint="Check the path in the URL.")
 
     def connect() -> sqlite3.Connection:
         # Not made if it vanishes now.
