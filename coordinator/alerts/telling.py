@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+from actp.engine.running import run_rounds
 from actp.engine.store import StoreError
 from coordinator.alerts.addresses import Address
 from coordinator.alerts.quiet import quiet
@@ -21,7 +23,7 @@ from coordinator.store import Ledger, alerts
 from coordinator.store.accounts import Account
 from coordinator.store.alerts import Alert, AlertKind, AlertState
 
-__all__ = ["ATTEMPTS", "Teller", "send"]
+__all__ = ["ATTEMPTS", "Teller", "send", "telling"]
 
 ATTEMPTS = 10
 """How often an alert is tried; with the pauses in between, for about three hours."""
@@ -29,6 +31,8 @@ ATTEMPTS = 10
 _FIRST_PAUSE = 30.0
 _LONGEST_PAUSE = 3600.0
 _SEND_SECONDS = 20.0
+_LOOK_EVERY = 2.0
+_END_SECONDS = 0.25
 _CLAIM_SECONDS = 120.0
 _MANY = 50
 _STATUS = re.compile(r"error[=:]\s?(\d{3})\b")
@@ -100,6 +104,27 @@ class Teller:
                 alerts.put_off(connection, alert, until=now + pause(attempts), error=error)
         if failures:
             _log.warning("alert %d (%s), attempt %d: %s", alert.id, alert.kind.value, attempts, error)
+
+
+@contextmanager
+def telling(ledger: Ledger, account: Account, addresses: Sequence[Address]) -> Iterator[None]:
+    """While this lasts, alerts are sent by a thread of their own, if there is any address."""
+    if not addresses:
+        yield
+        return
+    teller = Teller(ledger, account, addresses)
+    stop = threading.Event()
+
+    def tell() -> None:
+        run_rounds(lambda: teller.step() > 0, stop, longest=_LOOK_EVERY, log=_log)
+
+    thread = threading.Thread(target=tell, name="coordinator-alerts", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(_END_SECONDS)
 
 
 def pause(attempts: int) -> float:

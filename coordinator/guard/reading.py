@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from actp import reverts
-from actp.engine.exchange import ask_all
 from actp.errors import RpcError, RpcUnavailable
 from actp.pool.capabilities import Capability, supports
+from actp.reads import ask_together
 from actp.rpc import Transport, is_rate_limit, wants_smaller_range
 from actp.units import keccak
 from coordinator.guard.evidence import Allowance, Holding, State
@@ -49,9 +49,7 @@ class Reader:
 
     def ask(self, calls: Sequence[Call]) -> list[Any]:
         """The results, an RpcError for what the node refuses to answer; raises RpcUnavailable for a rate limit."""
-        answers: list[Any] = []
-        for first in range(0, len(calls), _BATCH):
-            answers.extend(ask_all(self._transport, calls[first : first + _BATCH]))
+        answers = ask_together(self._transport, calls, at_once=_BATCH)
         for answer in answers:
             if isinstance(answer, RpcError) and is_rate_limit(answer):
                 raise RpcUnavailable(

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from actp.errors import ActpError
+from actp.errors import ActpError, RpcError, RpcUnavailable
 from coordinator.errors import UnsupportedProtocol, WrongState
-from coordinator.intents import disputes, payments, steps
+from coordinator.intents import disputes, on_g1, owed, payments, settling, steps
 from coordinator.intents.built import Built
-from coordinator.intents.models import Intent
+from coordinator.intents.models import Intent, SettleEscrowBatch
+from coordinator.intents.views import changes_with_others
 from coordinator.intents.world import World
-from coordinator.types import IntentType
+from coordinator.types import Effects, IntentType
 
-__all__ = ["BUILDERS", "build", "build_all"]
+__all__ = ["BUILDERS", "build", "build_all", "effects_then"]
 
 BUILDERS: dict[IntentType, Callable[[Any, World], Built]] = {
     IntentType.TRANSFER_ETH: payments.transfer_eth,
@@ -30,7 +31,16 @@ BUILDERS: dict[IntentType, Callable[[Any, World], Built]] = {
     IntentType.DISPUTE_ESCROW: disputes.dispute_escrow,
     IntentType.RESOLVE_DISPUTE: disputes.resolve_dispute,
     IntentType.SETTLE_BY_CONSENT: disputes.settle_by_consent,
+    IntentType.CLOSE_DISPUTE: disputes.close_dispute,
+    IntentType.SETTLE_ESCROW_BATCH: settling.settle_escrow_batch,
+    IntentType.WITHDRAW_CREDIT: owed.withdraw_credit,
+    IntentType.WITHDRAW_FEES: owed.withdraw_fees,
 }
+_ON_G1: dict[IntentType, Callable[[Any, World], Built]] = {
+    IntentType.RELEASE_ESCROW: on_g1.release_escrow,
+    IntentType.REFUND_ESCROW: on_g1.refund_escrow,
+}
+"""What is done otherwise on kernels of G1; what else is about escrows is refused there."""
 
 
 def build(intent: Intent, world: World) -> Built:
@@ -42,10 +52,28 @@ def build(intent: Intent, world: World) -> Built:
     """
     if not world.knows(intent):
         world.prepare([intent])
-    builder = BUILDERS.get(intent.type)
+    builder = (world.on_g1 and _ON_G1.get(intent.type)) or BUILDERS.get(intent.type)
     if builder is None:
         raise UnsupportedProtocol(f"A {intent.type} sends nothing.", hint="Use queries.run.")
     return builder(intent, world)
+
+
+def effects_then(intent: Intent, world: World) -> Effects | None:
+    """What the call of an intent has to do when it is mined in the state of the world; None where no state changes
+    that, or where the call is refused in this one. Raises RpcError, RpcUnavailable.
+    """
+    if not changes_with_others(intent):
+        return None
+    try:
+        if isinstance(intent, SettleEscrowBatch):
+            if not world.knows(intent):
+                world.prepare([intent])
+            return settling.batch_effects(intent, world)
+        return build(intent, world).effects
+    except (RpcError, RpcUnavailable):
+        raise
+    except ActpError:
+        return None
 
 
 def build_all(intents: Sequence[Intent], world: World) -> list[Built | ActpError]:

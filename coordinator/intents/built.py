@@ -15,7 +15,18 @@ from coordinator.intents.escrows import EscrowState
 from coordinator.intents.world import World
 from coordinator.types import Call, Effects, Movement, Subject
 
-__all__ = ["Built", "kernel_call", "missing_role", "named_texts", "paid_out", "token_call", "wrong_state"]
+__all__ = [
+    "Built",
+    "kernel_call",
+    "missing_role",
+    "named_texts",
+    "net_of_fee",
+    "paid_out",
+    "paid_to_provider",
+    "token_call",
+    "transition",
+    "wrong_state",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +59,13 @@ def paid_out(world: World, payee: str, amount: int) -> tuple[Movement, ...]:
 
 
 def paid_to_provider(world: World, escrow: EscrowState, amount: int) -> tuple[Movement, ...]:
-    """A payout less the fee of the rate that the escrow has locked. The fee stays in the vault, and is pulled later."""
-    fee = world.kernel.constants.fee(amount, escrow.record.platform_fee_bps_locked)
-    return paid_out(world, escrow.record.provider, amount - fee)
+    """A payout less its fee. The fee stays in the vault, and is pulled later."""
+    return paid_out(world, escrow.record.provider, net_of_fee(world, escrow, amount))
+
+
+def net_of_fee(world: World, escrow: EscrowState, amount: int) -> int:
+    """What is left of a payout after the fee of the rate that the escrow has locked."""
+    return amount - world.kernel.constants.fee(amount, escrow.record.platform_fee_bps_locked)
 
 
 def named_texts(*texts: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Opening a dispute, ruling on it, and ending an escrow by consent."""
+"""Opening a dispute, ruling on it, closing one on which nobody ruled, and ending an escrow by consent."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from actp.units import ZERO_ADDRESS
 from coordinator.errors import InvalidIntent, WrongState
 from coordinator.intents.built import Built, kernel_call, missing_role, paid_out, transition, wrong_state
 from coordinator.intents.escrows import EscrowState
-from coordinator.intents.models import DisputeEscrow, ResolveDispute, SettleByConsent
+from coordinator.intents.models import CloseDispute, DisputeEscrow, ResolveDispute, SettleByConsent
 from coordinator.intents.payments import used_allowance
 from coordinator.intents.world import World
 from coordinator.types import Effects, Movement, Subject
 
-__all__ = ["dispute_escrow", "resolve_dispute", "settle_by_consent"]
+__all__ = ["close_dispute", "dispute_escrow", "resolve_dispute", "settle_by_consent"]
 
+_WHOLE_BPS = 10_000
 _NO_BOND = Bond(ZERO_ADDRESS, 0)
 _NO_BONDS = Bonds(_NO_BOND, _NO_BOND, 0)
 
@@ -58,6 +59,29 @@ def resolve_dispute(intent: ResolveDispute, world: World) -> Built:
         transition(world, escrow, state, proof),
         Effects(_payouts(world, escrow, state, requester_amount, provider_amount, at_fault)),
         Subject(world.token, 0, escrow.record.provider, escrow.id),
+    )
+
+
+def close_dispute(intent: CloseDispute, world: World) -> Built:
+    """Nobody ruled in time, so nobody is at fault: the split that was agreed, and every bond back to its poster."""
+    escrow = world.escrow(intent)
+    record = escrow.record
+    if record.state is not State.DISPUTED:
+        raise wrong_state(escrow, "closing its dispute", State.DISPUTED)
+    assert escrow.clauses is not None
+    ends = record.updated_at + world.kernel.constants.dispute_timeout_seconds
+    if world.now <= ends:
+        raise WrongState(
+            f"The dispute of the escrow {escrow.id} can be ruled on until {ends}; it is {world.now}.",
+            code="dispute_not_timed_out",
+            hint="Wait for a ruling, or for the time-out.",
+        )
+    requester_amount = escrow.remaining * escrow.clauses.timeout_requester_bps // _WHOLE_BPS
+    provider_amount = escrow.remaining - requester_amount
+    return Built(
+        kernel_call(world, "closeTimedOutDispute", bytes.fromhex(escrow.id[2:])),
+        Effects(_payouts(world, escrow, State.CANCELLED, requester_amount, provider_amount, False)),
+        Subject(world.token, 0, record.requester if world.wallet == record.provider else record.provider, escrow.id),
     )
 
 

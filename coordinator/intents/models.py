@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from actp.errors import InvalidInput
 from actp.orders import MAX_MILESTONES, USUAL_TIMEOUT_BPS
 from actp.payments import MAX_BATCH
+from coordinator.intents.bases import Intent, OfEscrow, Spending, Strict
 from coordinator.intents.fields import (
     Account,
     Allowance,
-    AnyAmount,
     Bps,
     Index,
     LongText,
-    Name,
     NumericId,
     Seconds,
     Share,
     Signature,
-    Text,
     Time,
     TokenAmount,
     TransactionId,
@@ -33,6 +31,7 @@ __all__ = [
     "MODELS",
     "AcceptEscrow",
     "ApproveErc20",
+    "CloseDispute",
     "CreateEscrow",
     "CreateEscrowBatch",
     "CreateMilestoneEscrow",
@@ -50,77 +49,13 @@ __all__ = [
     "ReleaseMilestone",
     "ResolveDispute",
     "SettleByConsent",
+    "SettleEscrowBatch",
     "Spending",
     "TransferErc20",
     "TransferEth",
+    "WithdrawCredit",
+    "WithdrawFees",
 ]
-
-# Names that other systems use, besides each field's own name in camelCase.
-_OTHER_NAMES = {
-    "destination": "to",
-    "counterparty": "provider",
-    "deadlineUnixSec": "deadline",
-    "quoteTimestamp": "quoted_at",
-    "reason": "evidence",
-    "milestoneIndex": "index",
-    "requireApprovalOnDemand": "require_approval",
-    "dispute_window_seconds": "dispute_window",
-    "disputeWindowSeconds": "dispute_window",
-}
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
-class _Strict(BaseModel):
-    """A record that takes each field under its own name, in camelCase, or under one of the other names above."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
-
-    _names: ClassVar[dict[str, str]] = {}
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        fields = cls.model_fields
-        own = {_camel(name): name for name in fields if _camel(name) != name}
-        cls._names = own | {other: name for other, name in _OTHER_NAMES.items() if name in fields}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _renamed(cls, given: Any) -> Any:
-        names = cls._names
-        if not isinstance(given, dict) or names.keys().isdisjoint(given):
-            return given
-        renamed: dict[Any, Any] = {}
-        for name, value in given.items():
-            own = names.get(name, name)
-            if own in renamed:
-                raise InvalidInput(f"{own} is given twice, once as {name}.")
-            renamed[own] = value
-        return renamed
-
-
-class Intent(_Strict):
-    """Base of all intents."""
-
-    type: ClassVar[IntentType]
-
-
-class Spending(Intent):
-    """What ends in an eth transaction, if policy and people allow it.
-
-    `quoted_amount` is what was offered at `quoted_at`, in base units of the asset that is spent; `service` is the name
-    by which a reference price is found, `memo` is for the journal only, `require_approval` asks for a person's yes.
-    """
-
-    quoted_amount: AnyAmount | None = None
-    quoted_at: Time | None = None
-    service: Name | None = None
-    memo: Text | None = None
-    require_approval: bool = False
-
 
 # -------------------------------------------------------------------- plain payments
 
@@ -182,7 +117,7 @@ class CreateEscrow(Opening):
     type = IntentType.CREATE_ESCROW
 
 
-class MilestoneTerms(_Strict):
+class MilestoneTerms(Strict):
     """One part of a schedule: it is refundable after its deadline (that of the escrow, if left out) unless it was paid.
     `condition` is free text; its hash goes on the chain.
     """
@@ -207,7 +142,7 @@ class CreateMilestoneEscrow(Opening):
         return self
 
 
-class OrderTerms(_Strict):
+class OrderTerms(Strict):
     """One escrow of a batch: the fields of `CreateEscrow`, without clauses."""
 
     escrow_numeric_id: NumericId
@@ -241,27 +176,6 @@ class CreateEscrowBatch(Spending):
 
 
 # -------------------------------------------------------------------- an escrow that exists
-
-
-class OfEscrow(Spending):
-    """A step of an escrow, which is named by its `transaction_id`, or by who created it under which number.
-
-    `provider` and `fee_recipient` may be named, and are then compared with the escrow's.
-    """
-
-    transaction_id: TransactionId | None = None
-    creator: Account | None = None
-    escrow_numeric_id: NumericId | None = None
-    provider: Account | None = None
-    fee_recipient: Account | None = None
-
-    @model_validator(mode="after")
-    def _named_once(self) -> Self:
-        if (self.transaction_id is None) == (self.escrow_numeric_id is None):
-            raise InvalidInput("Name the escrow by transaction_id, or by creator and escrow_numeric_id.")
-        if self.escrow_numeric_id is not None and self.creator is None:
-            raise InvalidInput("An escrow_numeric_id needs its creator: each account has numbers of its own.")
-        return self
 
 
 class AcceptEscrow(OfEscrow):
@@ -349,6 +263,43 @@ class ReleaseMilestone(OfEscrow):
         return self
 
 
+class CloseDispute(OfEscrow):
+    """Anyone ends a dispute on which nobody ruled in time, by the split that was agreed at creation."""
+
+    type = IntentType.CLOSE_DISPUTE
+
+
+# -------------------------------------------------------------------- what is due of many, and what is owed
+
+
+class SettleEscrowBatch(Spending):
+    """Several escrows, of which those that can be settled are, and the others stay as they are."""
+
+    type = IntentType.SETTLE_ESCROW_BATCH
+
+    transaction_ids: tuple[TransactionId, ...] = Field(strict=False, min_length=1, max_length=MAX_BATCH)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.transaction_ids)) < len(self.transaction_ids):
+            raise InvalidInput("A transaction_id is named twice.")
+        return self
+
+
+class WithdrawCredit(Spending):
+    """Anyone has the credit of the `payee` paid to it."""
+
+    type = IntentType.WITHDRAW_CREDIT
+
+    payee: Account
+
+
+class WithdrawFees(Spending):
+    """The fee recipient takes the fees that have accrued."""
+
+    type = IntentType.WITHDRAW_FEES
+
+
 # -------------------------------------------------------------------- questions
 
 
@@ -387,6 +338,10 @@ MODELS: dict[IntentType, type[Intent]] = {
         ResolveDispute,
         SettleByConsent,
         ReleaseMilestone,
+        SettleEscrowBatch,
+        CloseDispute,
+        WithdrawCredit,
+        WithdrawFees,
         QueryBalance,
         QueryPositions,
     )

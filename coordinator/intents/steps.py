@@ -23,6 +23,7 @@ from coordinator.intents.models import (
     ReleaseEscrow,
     ReleaseMilestone,
 )
+from coordinator.intents.settling import window_over
 from coordinator.intents.world import World
 from coordinator.types import Call, Effects, Movement, Subject
 
@@ -60,7 +61,7 @@ def release_escrow(intent: ReleaseEscrow, world: World) -> Built:
     record, provider = escrow.record, escrow.record.provider
     under_way = record.state in (State.COMMITTED, State.IN_PROGRESS)
     if record.state is State.DELIVERED:
-        if world.wallet != record.requester and not _window_over(escrow, world):
+        if world.wallet != record.requester and not window_over(escrow, world):
             raise missing_role(world, escrow, "requester", record.requester)
         payout = paid_to_provider(world, escrow, escrow.remaining)
         return _step(world, escrow, transition(world, escrow, State.SETTLED), provider, payout)
@@ -150,11 +151,6 @@ def _require_workable(escrow: EscrowState, world: World) -> None:
         )
     if escrow.clauses is not None:
         world.kernel.accept_clauses(escrow.id, escrow.clauses)
-
-
-def _window_over(escrow: EscrowState, world: World) -> bool:
-    ends = escrow.record.window_ends
-    return ends is not None and world.now > ends
 
 
 def _release_amount(world: World, escrow: EscrowState, amount: int) -> Built:

@@ -12,41 +12,20 @@ from typing import Any
 from actp.client import ACTPClient
 from actp.decoding import Event
 from actp.errors import NoCode, Reverted, RpcError, RpcUnavailable, UnknownTransaction, UnsupportedByKernel
-from actp.kernel_views import bonds_of, clauses_of, milestones_of, transaction_of
+from actp.kernel_views import Generation, bonds_of, clauses_of, milestones_of, transaction_of
 from actp.orders import salt_of, salted_id
 from actp.reads import Read, head, read_all
+from actp.units import ZERO_ADDRESS
 from coordinator.errors import InvalidIntent, WrongState
+from coordinator.intents.bases import Intent, OfEscrow
 from coordinator.intents.escrows import EscrowState
-from coordinator.intents.models import (
-    AcceptEscrow,
-    CreateEscrowBatch,
-    DeliverEscrow,
-    DisputeEscrow,
-    Intent,
-    OfEscrow,
-    Opening,
-    ReleaseEscrow,
-    ReleaseMilestone,
-    ResolveDispute,
-    SettleByConsent,
-    TransferErc20,
-)
+from coordinator.intents.models import CreateEscrowBatch, Opening, SettleEscrowBatch, TransferErc20
+from coordinator.intents.views import Views, further_views, needs_block
 from coordinator.types import BlockRef
 
 __all__ = ["World"]
 
 _MOST_IDS = 10_000
-# What is read of an escrow besides its record and what it released.
-_FURTHER_VIEWS: dict[type[Intent], tuple[str, ...]] = {
-    AcceptEscrow: ("clausesOf",),
-    DeliverEscrow: ("clausesOf",),
-    ReleaseEscrow: ("milestonesOf",),
-    ReleaseMilestone: ("milestonesOf",),
-    DisputeEscrow: ("bondsOf",),
-    ResolveDispute: ("clausesOf", "bondsOf"),
-    SettleByConsent: ("bondsOf",),
-}
-_ABOUT_ESCROWS = (Opening, CreateEscrowBatch, OfEscrow)
 
 
 class World:
@@ -67,10 +46,7 @@ class World:
         self._prepared: dict[int, Intent] = {}
         self._ids: dict[tuple[str, int], str] = {}
         self._tokens: set[str] = {self.token}
-        self._fee_recipient = self._view("feeRecipient")
-        self._admin = self._view("admin")
-        self._approved = self._view("approvedMediators", self.wallet)
-        self._approved_at = self._view("mediatorApprovedAt", self.wallet)
+        self._views = Views(client.kernel.address, self.wallet)
 
     def __repr__(self) -> str:
         return f"World({self.wallet}, {self.kernel!r}, block {self.block and self.block.number})"
@@ -85,10 +61,14 @@ class World:
         reads = list(dict.fromkeys(read for intent in wanted for read in self._reads(intent)))
         self._answers, self._prepared, self.block = {}, {}, None
         self._check_tokens(wanted)
-        if any(isinstance(intent, _ABOUT_ESCROWS) for intent in wanted):
-            newest = head(self.client.transport)
-            answers = read_all(self.client.transport, reads, newest.at)
-            self._answers = dict(zip(reads, answers, strict=True))
+        if any(map(needs_block, wanted)):
+            transport, newest = self.client.transport, head(self.client.transport)
+            answers = dict(zip(reads, read_all(transport, reads, newest.at), strict=True))
+            if self.on_g1:
+                held = [self._left(answer) for read, answer in answers.items() if read.function == "getTransaction"]
+                reads = list(dict.fromkeys(read for read in held if read is not None))
+                answers |= zip(reads, read_all(transport, reads, newest.at), strict=True)
+            self._answers = answers
             self.block, self.now = BlockRef(newest.number, newest.hash), newest.now
         self._prepared = {id(intent): intent for intent in wanted}
 
@@ -104,7 +84,7 @@ class World:
             return True
         if isinstance(intent, TransferErc20):
             return intent.token is None or intent.token in self._tokens
-        if not isinstance(intent, _ABOUT_ESCROWS):
+        if not needs_block(intent):
             return True
         return self.block is not None and all(read in self._answers for read in self._reads(intent))
 
@@ -113,10 +93,14 @@ class World:
     @property
     def may_mediate(self) -> bool:
         """Whether the wallet may rule where no arbiter is named: as admin, or as a mediator of some days' standing."""
-        if self._answer(self._admin) == self.wallet:
-            return True
-        since = int(self._answer(self._approved_at))
-        return bool(self._answer(self._approved)) and self.now >= since + self.kernel.constants.mediator_delay_seconds
+        admin, approved, since = map(self._answer, self._views.judge)
+        delay = self.kernel.constants.mediator_delay_seconds
+        return bool(admin == self.wallet or (approved and self.now >= int(since) + delay))
+
+    @property
+    def on_g1(self) -> bool:
+        """Whether the kernel is of G1, where the fee leaves with each payment."""
+        return self.kernel.generation is Generation.G1
 
     def require_salts(self) -> None:
         """Raises UnsupportedByKernel on kernels that cannot create and fund in one step."""
@@ -129,7 +113,7 @@ class World:
 
     def require_fee_recipient(self, named: str | None) -> None:
         """Raises InvalidIntent if an intent names another account than that which the kernel pays its fees to."""
-        if named is not None and named != (actual := self._answer(self._fee_recipient)):
+        if named is not None and named != (actual := self.fee_recipient):
             raise InvalidIntent(
                 f"The fee recipient {named} is not the kernel's, {actual}.",
                 code="fee_recipient",
@@ -158,6 +142,8 @@ class World:
         """The transaction ids of all escrows that an intent is about."""
         if isinstance(intent, CreateEscrowBatch):
             return tuple(self._id_from(self.wallet, order.escrow_numeric_id) for order in intent.orders)
+        if isinstance(intent, SettleEscrowBatch):
+            return intent.transaction_ids
         return (self.id_of(intent),) if isinstance(intent, Opening | OfEscrow) else ()
 
     def _id_from(self, creator: str, number: int) -> str:
@@ -170,13 +156,75 @@ class World:
             self._ids[creator, number] = known
         return known
 
+    @property
+    def fee_recipient(self) -> str:
+        """Whom the kernel pays its fees to."""
+        return str(self._answer(self._views.fee_recipient))
+
     def escrow(self, intent: OfEscrow) -> EscrowState:
         """The escrow that an intent is about. Raises UnsupportedByKernel, UnknownTransaction, and InvalidIntent if the
         intent says something about it that is not so.
         """
         self.require_salts()
+        state = self._state(self.id_of(intent), further_views(intent))
+        self._require_named(intent, state)
+        return state
+
+    def escrow_on_g1(self, intent: OfEscrow) -> EscrowState:
+        """As `escrow`, on a kernel of G1."""
         transaction_id = self.id_of(intent)
-        state = self._state(intent, transaction_id)
+        fields = self._answer(self._views.of(transaction_id, "getTransaction"))
+        if isinstance(fields, Reverted):
+            raise self._unknown(transaction_id) from fields
+        record, read = transaction_of(fields), self._left(fields)
+        left = 0 if read is None else self._answer(read)
+        if isinstance(left, Reverted):
+            raise WrongState(f"The escrow {transaction_id} cannot be read: {left}", retryable=True) from left
+        state = EscrowState(record, record.amount - int(left)).after(self._events)
+        self._require_named(intent, state)
+        return state
+
+    def escrows(self, intent: SettleEscrowBatch) -> list[EscrowState | None]:
+        """The escrows of a batch, in its order; None for one that nobody made. Raises UnsupportedByKernel."""
+        self.require_salts()
+        states: list[EscrowState | None] = []
+        for transaction_id in intent.transaction_ids:
+            try:
+                states.append(self._state(transaction_id, ()))
+            except UnknownTransaction:
+                states.append(None)
+        return states
+
+    def credit(self, payee: str) -> int:
+        """Base units that the kernel owes somebody. Raises UnsupportedByKernel."""
+        self.require_salts()
+        owed = int(self._answer(self._views.credit(payee)))
+        for event in self._events:
+            if event.name == "CreditAccrued" and event.args["payee"] == payee:
+                owed += event.args["amount"]
+            elif event.name == "CreditWithdrawn" and event.args["payee"] == payee:
+                owed = 0
+        return owed
+
+    def accrued_fees(self) -> int:
+        """Base units of fees that the vault holds for the fee recipient. Raises UnsupportedByKernel."""
+        self.require_salts()
+        accrued = int(self._answer(self._views.accrued_fees))
+        for event in self._events:
+            if event.name == "PlatformFeeAccrued":
+                accrued += event.args["amount"]
+            elif event.name in ("FeesWithdrawn", "FeeRecipientUpdated"):
+                accrued = 0
+        return accrued
+
+    def fees_of_g1(self) -> tuple[str, str | None, int]:
+        """Whom a kernel of G1 pushes fees to, the archive treasury that gets a part of them, and the smallest fee."""
+        recipient, archive, smallest = map(self._answer, self._views.fees_of_g1)
+        return str(recipient), None if archive == ZERO_ADDRESS else str(archive), int(smallest)
+
+    # ---------------------------------------------------------------- internals
+
+    def _require_named(self, intent: OfEscrow, state: EscrowState) -> None:
         record = state.record
         for name, said, actual in (
             ("creator", intent.creator, record.requester),
@@ -184,25 +232,25 @@ class World:
         ):
             if said not in (None, actual):
                 raise InvalidIntent(
-                    f"The {name} of the escrow {transaction_id} is {actual}, not {said}.",
+                    f"The {name} of the escrow {state.id} is {actual}, not {said}.",
                     code="other_party",
                     hint="Check which escrow is meant.",
                 )
         self.require_fee_recipient(intent.fee_recipient)
-        return state
 
-    # ---------------------------------------------------------------- internals
+    def _unknown(self, transaction_id: str) -> UnknownTransaction:
+        return UnknownTransaction(
+            f"The kernel {self.kernel.address} has no transaction {transaction_id}.",
+            hint="Check the id, the creator and the number, the network and the deployment.",
+        )
 
-    def _state(self, intent: OfEscrow, transaction_id: str) -> EscrowState:
-        fields = self._answer(self._of(transaction_id, "getTransaction"))
+    def _state(self, transaction_id: str, further: Sequence[str]) -> EscrowState:
+        fields = self._answer(self._views.of(transaction_id, "getTransaction"))
         if isinstance(fields, Reverted):
             # This view has no other reason to revert.
-            raise UnknownTransaction(
-                f"The kernel {self.kernel.address} has no transaction {transaction_id}.",
-                hint="Check the id, the creator and the number, the network and the deployment.",
-            ) from fields
-        views = {name: self._answer(self._of(transaction_id, name)) for name in _FURTHER_VIEWS.get(type(intent), ())}
-        escrow = self._answer(self._of(transaction_id, "escrowOf"))
+            raise self._unknown(transaction_id) from fields
+        views = {name: self._answer(self._views.of(transaction_id, name)) for name in further}
+        escrow = self._answer(self._views.of(transaction_id, "escrowOf"))
         for answer in (escrow, *views.values()):
             if isinstance(answer, Reverted):
                 raise WrongState(f"The escrow {transaction_id} cannot be read: {answer}", retryable=True) from answer
@@ -216,24 +264,17 @@ class World:
         return state.after(self._events)
 
     def _reads(self, intent: Intent) -> list[Read]:
-        if not isinstance(intent, _ABOUT_ESCROWS) or not self.kernel.has_salts:
-            return []
-        if isinstance(intent, CreateEscrowBatch):
-            return []
-        reads = [] if intent.fee_recipient is None else [self._fee_recipient]
-        if isinstance(intent, ResolveDispute):
-            reads += [self._admin, self._approved, self._approved_at]
-        if isinstance(intent, OfEscrow):
-            views = ("getTransaction", "escrowOf", *_FURTHER_VIEWS.get(type(intent), ()))
-            transaction_id = self.id_of(intent)
-            reads += [self._of(transaction_id, view) for view in views]
-        return reads
+        if self.on_g1:
+            return self._views.needed_on_g1(intent, self.ids_of(intent))
+        return self._views.needed(intent, self.ids_of(intent)) if self.kernel.has_salts else []
 
-    def _of(self, transaction_id: str, view: str) -> Read:
-        return self._view(view, bytes.fromhex(transaction_id[2:]))
-
-    def _view(self, function: str, *arguments: Any) -> Read:
-        return Read("ACTPKernel", self.kernel.address, function, arguments)
+    @staticmethod
+    def _left(fields: Any) -> Read | None:
+        """What says how much a funded escrow of a kernel of G1 still holds: its own vault, under its own id."""
+        if isinstance(fields, Reverted) or not (record := transaction_of(fields)).funded:
+            return None
+        escrow_id = bytes.fromhex(record.escrow_id[2:])
+        return Read("EscrowVault", record.escrow_contract, "remaining", (escrow_id,))
 
     def _answer(self, read: Read) -> Any:
         if read not in self._answers:

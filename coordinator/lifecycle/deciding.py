@@ -13,12 +13,14 @@ from actp.engine.fees import FeePolicy
 from actp.errors import ActpError
 from coordinator.errors import LedgerConflict
 from coordinator.guard import Point
-from coordinator.intents import Spending, World, build_all, parse
+from coordinator.intents import Spending, parse
 from coordinator.lifecycle.allowances import WAITING, Allowances, draws
 from coordinator.lifecycle.cases import Case, allowing, asking, code_of, failing, ruling_of
 from coordinator.lifecycle.costs import Costs
 from coordinator.lifecycle.desk import Desk
 from coordinator.lifecycle.handing import hand_over, take_out
+from coordinator.lifecycle.kernels import Kernels
+from coordinator.lifecycle.measuring import judged
 from coordinator.lifecycle.proving import Ended, Links, after
 from coordinator.lifecycle.referencing import denied_for, reference_of
 from coordinator.lifecycle.treasury import Book, open_book, read_holdings
@@ -71,7 +73,7 @@ class Deciding:
         self._key = key
         self._standing = standing_allowance
         self._approval_seconds = approval_seconds
-        self._world = World(desk.client)
+        self._kernels = Kernels(desk.clients)
         self._costs = Costs(desk, fee_policy)
         self._later: dict[int, float] = {}
         """What could not be decided yet, and when to look at it again."""
@@ -85,6 +87,7 @@ class Deciding:
         found = self._read(min(room, BATCH), guarded=point is not None)
         if not found.cases:
             return None
+        started = self._desk.ledger.now()
         cases = self._build(found)
         assets = {case.built.subject.asset for case in cases if case.built is not None}
         if found.point is not None:
@@ -94,6 +97,7 @@ class Deciding:
             book = open_book(connection, self._desk, found.under_way, holdings, self._desk.ledger.now())
         cases = self._with_allowance(found, cases, book)
         cases = self._simulate(cases)
+        simulated = self._desk.ledger.now()
         self._judge(cases, book)
         cases += self._denied_anyway(found, book)
         try:
@@ -101,6 +105,7 @@ class Deciding:
         except LedgerConflict as error:
             _log.info("%s", error)  # the winner's rows say what is true: what is left is read again
             return []
+        judged(self._desk, cases, started, simulated)
         return cases
 
     # ---------------------------------------------------------------- reading
@@ -148,11 +153,11 @@ class Deciding:
     def _build(self, found: _Round) -> list[Case]:
         """What is built, or can never be; the rest is for later."""
         busy = {one.transaction_id for one in found.under_way if one.transaction_id is not None}
-        held = [case for case in found.cases if not busy.isdisjoint(self._world.ids_of(case.intent))]
+        held = [case for case in found.cases if not busy.isdisjoint(self._kernels.ids_of(case.intent))]
         self._postpone(held)
-        free = [case for case in found.cases if busy.isdisjoint(self._world.ids_of(case.intent))]
+        free = [case for case in found.cases if busy.isdisjoint(self._kernels.ids_of(case.intent))]
         done = []
-        for case, built in zip(free, build_all([case.intent for case in free], self._world), strict=True):
+        for case, built in zip(free, self._kernels.build_all([case.intent for case in free]), strict=True):
             if not isinstance(built, ActpError):
                 case.built, case.draws = built, draws(self._desk, built)
             elif built.retryable:
@@ -213,7 +218,8 @@ class Deciding:
         settings = self._desk.settings
         asked = [case for case in cases if case.failure is None]
         fees: list[int | None] = [None] * len(asked)
-        if settings.max_fee_wei is not None or settings.max_daily_loss is not None:
+        limited = settings.max_fee_wei is not None or settings.max_daily_loss is not None
+        if limited or any(case.intent.max_fee_wei is not None for case in asked):
             fees = self._costs.most(
                 [(case.built.call, case.simulation) for case in asked if case.built and case.simulation]
             )
@@ -271,6 +277,7 @@ class Deciding:
             now=now,
             vault=desk.vault,
             max_fee_wei=fee,
+            fee_limit=intent.max_fee_wei,
             quoted_amount=intent.quoted_amount,
             quoted_at=intent.quoted_at,
             service=intent.service,

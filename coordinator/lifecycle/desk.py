@@ -53,6 +53,13 @@ class Desk:
     outbox: Outbox
     settings: PolicySettings
     reference: Reference | None = None
+    others: tuple[ACTPClient, ...] = ()
+    """The same wallet at further kernels of the chain."""
+
+    @property
+    def clients(self) -> tuple[ACTPClient, ...]:
+        """The wallet at each of its kernels."""
+        return (self.client, *self.others)
 
     @property
     def wallet(self) -> str:

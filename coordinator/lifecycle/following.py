@@ -12,6 +12,7 @@ from actp.engine.store.schema import IntentStatus
 from coordinator.canonical import canonical
 from coordinator.errors import LedgerConflict
 from coordinator.guard import DeltaGuard, Examination, Kind, Point, Sent, TxVerdict
+from coordinator.lifecycle import measuring
 from coordinator.lifecycle import verdicts as made
 from coordinator.lifecycle.desk import Desk
 from coordinator.lifecycle.proving import Ended, Links, after
@@ -142,6 +143,7 @@ class Following:
             escrows.add(connection, desk.account, made.funded(desk, happened, decided, now))
             losses.add(connection, desk.account, self._fees(ended, executed), now)
             links.write(connection, now)
+        measuring.ended(desk, [one for one in ended if one.block is not None])
         self._recent.forget(one.id for one in ended)
         return bool(moves)
 
@@ -266,15 +268,16 @@ class Following:
             escrows.add(connection, desk.account, made.funded(desk, happened, decided, now))
             if any(one.kind in (Kind.RECEIVED, Kind.GIFT) for one in examined.findings):
                 escrows.look_again_at_all(connection, desk.account, now)
-            escrows.look_again(
-                connection, desk.account, [one.transaction_id for one in ended.values() if one.transaction_id], now
-            )
+            touched = [each for one in ended.values() for each in made.escrows_of(one)]
+            escrows.look_again(connection, desk.account, touched, now)
             if self._auto_pause:
                 for finding in examined.breached:
                     spender = found.get(finding.operation_id or 0)
                     # Who has the key is no agent: all of the treasury is at stake.
                     agent = None if spender is None or finding.kind is Kind.KEY_USED else spender.agent
                     pauses.add(connection, desk.account, agent, by=_GUARD, reason=finding.message, now=now)
+        measuring.examined(examined)
+        measuring.ended(desk, list(ended.values()))
         for finding in examined.breached:
             _log.error("The delta guard found %s: %s", finding.kind.value, finding.message)
         self._recent.forget(ended)

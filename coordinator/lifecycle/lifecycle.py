@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -15,9 +14,9 @@ from actp.client import ACTPClient
 from actp.engine import Outbox, Worker, open_store
 from actp.engine import Policy as EnginePolicy
 from actp.engine.fees import FeePolicy
-from actp.engine.running import run_rounds
+from actp.engine.running import run_rounds, run_until
 from actp.engine.store import Store, leases
-from actp.errors import ActpError, ConfigError, FeeTooHigh, RpcError, RpcUnavailable
+from actp.errors import FeeTooHigh, RpcError, RpcUnavailable
 from coordinator.errors import LedgerConflict, UnknownOperation
 from coordinator.guard import DeltaGuard, Watched
 from coordinator.lifecycle import submitting
@@ -61,6 +60,7 @@ class Lifecycle:
     was involved. `standing_allowance` is how much the vault may take at least, whenever its allowance has to be
     raised; something that is called for it each time may follow a budget that changes. `proof_signer` signs proofs; see
     `ProofKey.for_store` for the key if it is left out. `tokens` are guarded besides the one of the vault.
+    `others` are clients of the same account at further kernels, which intents name.
     `reference` knows what services usually cost. `engine_policy` and `fee_policy` are the engine's.
     """
 
@@ -79,6 +79,7 @@ class Lifecycle:
         approval_seconds: float = _DAY,
         engine_policy: EnginePolicy | None = None,
         fee_policy: FeePolicy | None = None,
+        others: Sequence[ACTPClient] = (),
     ) -> None:
         """Asks the chain nothing. Raises StoreError, OtherChain."""
         chosen = store or client.store or open_store("sqlite://")
@@ -87,7 +88,7 @@ class Lifecycle:
         account = Account(client.chain_id, client.address)
         outbox = Outbox(chosen, client.chain_id, client.address)
         settings = PolicySettings() if policy is None else policy
-        desk = self._desk = Desk(client, ledger, account, outbox, settings, reference)
+        desk = self._desk = Desk(client, ledger, account, outbox, settings, reference, tuple(others))
         with ledger.write() as connection:
             wallets.require(connection, account)
             leases.demand_hold(connection, outbox.lane_id)  # a pause must bind everybody who signs from this store
@@ -273,21 +274,11 @@ class Lifecycle:
 
         Trouble with node or store is waited out. Raises UnknownOperation, ConfigError.
         """
-        until = time.monotonic() + timeout
-        pause = 0.0
-        while True:
-            operation = self.find(operation_id)
-            if operation.stage in _ENDED or operation.stage is Stage.APPROVAL_GATE or time.monotonic() >= until:
-                return operation
-            try:
-                busy = self.step()
-            except ConfigError:
-                raise
-            except ActpError as error:
-                _log.warning("%s", error)
-                busy = False
-            pause = 0.0 if busy else min(max(pause * 1.5, 0.005), 0.1)
-            time.sleep(pause)
+
+        def over(operation: Operation) -> bool:
+            return operation.stage in _ENDED or operation.stage is Stage.APPROVAL_GATE
+
+        return run_until(self.step, lambda: self.find(operation_id), over, timeout=timeout, log=_log)
 
     def close(self) -> None:
         """Lets another process sign at once."""

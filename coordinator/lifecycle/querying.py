@@ -6,16 +6,24 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
+from sqlalchemy import Connection
+
 from actp.errors import ActpError
+from actp.types import State
 from coordinator.errors import LedgerConflict
 from coordinator.intents import World, parse, queries
+from coordinator.intents.queries import EscrowPosition, Indexed
 from coordinator.lifecycle.desk import Desk
-from coordinator.store import escrows, moving, operations
+from coordinator.store import escrows, index_escrows, index_kernels, index_positions, moving, operations
 from coordinator.store.formats import text
+from coordinator.store.index_escrows import Escrow, Filters
+from coordinator.store.index_kernels import IndexedKernel
 from coordinator.store.moving import Move, Step
-from coordinator.types import Operation, Stage
+from coordinator.types import BlockRef, Operation, Stage
 
 __all__ = ["Querying"]
+
+_FUNDED = (State.COMMITTED, State.IN_PROGRESS, State.DELIVERED, State.DISPUTED)
 
 
 class Querying:
@@ -58,15 +66,53 @@ class Querying:
         return bool(asked)
 
     def transaction_ids(self, wallet: str, limit: int) -> Sequence[str]:
-        """See `queries.Positions`: the escrows that operations were about, and those of batches."""
+        """See `queries.Positions`: the escrows that operations were about, those of batches, and those that an index
+        knows, however old it is.
+        """
         with self._desk.ledger.read() as connection:
             steps = operations.transaction_ids(connection, self._desk.account, limit)
             funded = escrows.listed(connection, self._desk.account, limit=limit)
-        return list(dict.fromkeys([*steps, *(one.transaction_id for one in funded)]))
+            kernel = self._kernel(connection)
+            known = () if kernel is None else index_escrows.listed(connection, _of(kernel, wallet), limit=limit)
+        return list(dict.fromkeys([*steps, *(one.transaction_id for one in (*funded, *known))]))
+
+    def indexed(self, wallet: str, newest: BlockRef, limit: int, include_ended: bool) -> Indexed | None:
+        """See `queries.Positions`."""
+        with self._desk.ledger.snapshot() as connection:
+            kernel = self._kernel(connection)
+            if kernel is None or kernel.block.number < newest.number:
+                return None
+            if kernel.block.number == newest.number and kernel.block != newest:
+                return None  # it has yet to hear of a reorganisation
+            states = () if include_ended else _FUNDED
+            rows = index_escrows.listed(connection, _of(kernel, wallet, states), limit=limit)
+            (sums,) = index_positions.of(connection, wallet, [kernel.id])
+        found = [_position(row) for row in rows if include_ended or row.remaining]
+        return Indexed(kernel.block, found, sums.locked, sums.receivable, sums.bonds, sums.credit)
+
+    def _kernel(self, connection: Connection) -> IndexedKernel | None:
+        return index_kernels.find(connection, self._desk.account.chain_id, self._desk.client.kernel.address)
 
     def _move(self, operation: Operation, move: Move) -> None:
         with suppress(LedgerConflict), self._desk.ledger.write() as connection:  # then somebody else has answered
             moving.move(connection, self._desk.account, [move], self._desk.ledger.now())
+
+
+def _of(kernel: IndexedKernel, wallet: str, states: tuple[State, ...] = ()) -> Filters:
+    return Filters(kernel_ids=(kernel.id,), party=wallet, states=states)
+
+
+def _position(row: Escrow) -> EscrowPosition:
+    return EscrowPosition(
+        transaction_id=row.transaction_id,
+        state=row.state.name,
+        requester=row.requester,
+        provider=row.provider,
+        amount=row.amount,
+        remaining=row.remaining,
+        deadline=row.deadline,
+        window_ends=row.window_ends_at,
+    )
 
 
 def _failing(operation: Operation, error: ActpError) -> Move:

@@ -11,14 +11,15 @@ from typing import Any
 from actp.client import ACTPClient
 from actp.decoding import Event, EventDecoder
 from actp.engine.receipts import parse_log
-from actp.errors import ActpError, RpcError, RpcUnavailable
+from actp.errors import RpcUnavailable
 from actp.pool.capabilities import Capability, supports
 from actp.rpc import Transport
 from coordinator.guard import Place
-from coordinator.intents import World, build, parse
-from coordinator.intents.models import OfEscrow
+from coordinator.intents import World, effects_then, parse
 from coordinator.intents.terms import payments_due
+from coordinator.intents.views import changes_with_others
 from coordinator.lifecycle.desk import Desk
+from coordinator.lifecycle.kernels import client_of
 from coordinator.store import operations
 from coordinator.store.decisions import Decided
 from coordinator.types import BlockRef, Effects
@@ -32,7 +33,8 @@ class Rederiving:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._then = _Then(desk.transport)
-        self._client: ACTPClient | None = None
+        self._clients: dict[str, ACTPClient] = {}
+        """By kernel: each sees the chain as it was."""
 
     def of(self, decided: Decided) -> Callable[[Place], Effects]:
         """A function from a place to what the operation had to do there; see `guard.Sent.rederive`."""
@@ -48,38 +50,36 @@ class Rederiving:
             operation = operations.by_id(connection, decided.operation_id)
         assert operation is not None
         intent = parse(operation.type, operation.intent)
-        if not isinstance(intent, OfEscrow):
-            return decided.effects  # no state changes what it does
-        before, _ = self._around(place)
-        try:
-            return build(intent, self._world(place, before)).effects
-        except (RpcError, RpcUnavailable):
-            raise
-        except ActpError:
-            return decided.effects  # it could not have done anything else
+        if not changes_with_others(intent):
+            return decided.effects
+        client = client_of(desk.clients, intent)
+        before, _ = self._around(client, place)
+        then = effects_then(intent, self._world(client, place, before))
+        return decided.effects if then is None else then
 
     def due(self, place: Place) -> Effects | None:
         """What the eth transaction at that place had to pay by the terms of the escrows that it ended, or paid a part
         of; None where terms do not say it. See `guard.Due`.
         """
-        before, during = self._around(place)
-        payments = payments_due(self._world(place, before), during) if during else None
+        client = self._desk.client  # whose vault is watched
+        before, during = self._around(client, place)
+        payments = payments_due(self._world(client, place, before), during) if during else None
         return None if payments is None else Effects(payments)
 
-    def _world(self, place: Place, before: Sequence[Event]) -> World:
+    def _world(self, client: ACTPClient, place: Place, before: Sequence[Event]) -> World:
         """As it was just before that place."""
-        desk = self._desk
-        self._then.block = place.parent
-        if self._client is None:
-            self._client = ACTPClient(replace(desk.client.endpoint, transport=self._then), desk.client.signer)
-        world = World(self._client)
+        self._then.place = place
+        kernel = client.kernel.address
+        if kernel not in self._clients:
+            self._clients[kernel] = ACTPClient(replace(client.endpoint, transport=self._then), client.signer)
+        world = World(self._clients[kernel])
         world.bring_up(before)
         return world
 
-    def _around(self, place: Place) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
+    def _around(self, client: ACTPClient, place: Place) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
         """The kernel's events in the block: those before the eth transaction at that place, and its own."""
         transport, block = self._desk.transport, place.block
-        kernel = self._desk.client.kernel.address
+        kernel = client.kernel.address
         where: dict[str, Any] = {"blockHash": block.hash}
         if not supports(transport, Capability.READS_BY_HASH):
             where = {"fromBlock": hex(block.number), "toBlock": hex(block.number)}
@@ -94,11 +94,14 @@ class Rederiving:
 
 
 class _Then:
-    """A transport to which the newest block is one that was given."""
+    """A transport to which the newest block is the parent of a place, and the pending one that of the place: its time
+    is what the eth transactions in it saw.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self.block = BlockRef(0, "")
+        nowhere = BlockRef(0, "")
+        self.place = Place(nowhere, nowhere, 0)
 
     @property
     def label(self) -> str:
@@ -114,5 +117,5 @@ class _Then:
         return self._transport.batch([(method, self._as_of(params)) for method, params in calls])
 
     def _as_of(self, params: list[Any]) -> list[Any]:
-        number = hex(self.block.number)
-        return [number if one in ("latest", "pending") else one for one in params]
+        tags = {"latest": hex(self.place.parent.number), "pending": hex(self.place.block.number)}
+        return [tags.get(one, one) if isinstance(one, str) else one for one in params]

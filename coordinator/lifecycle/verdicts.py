@@ -14,7 +14,7 @@ from coordinator.store.escrows import Locked
 from coordinator.store.moving import Move, Step
 from coordinator.types import ETH, BlockRef, IntentType, Operation, Stage
 
-__all__ = ["ending", "found_rows", "funded", "gas_losses", "mined_columns", "verdict_rows"]
+__all__ = ["ending", "escrows_of", "found_rows", "funded", "gas_losses", "mined_columns", "verdict_rows"]
 
 _LOCKING = (
     IntentType.CREATE_ESCROW,
@@ -113,6 +113,13 @@ def funded(desk: Desk, ended: Mapping[int, Operation], decided: Mapping[int, Dec
         for transaction_id, provider, amount in _parts(desk, one, made):
             opened.append(Locked(transaction_id, one.id, desk.token, made.call.to, provider, amount, amount, True, now))
     return opened
+
+
+def escrows_of(operation: Operation) -> tuple[str, ...]:
+    """The ACTP transactions that an operation may have ended, or paid a part of."""
+    if operation.type is IntentType.SETTLE_ESCROW_BATCH:
+        return tuple(operation.intent["transaction_ids"])
+    return () if operation.transaction_id is None else (operation.transaction_id,)
 
 
 def _parts(desk: Desk, operation: Operation, decided: Decided) -> list[tuple[str, str | None, int]]:

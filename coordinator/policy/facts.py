@@ -43,6 +43,8 @@ class Facts:
     """The vault of the kernel in use: the one spender of allowances, unless the settings name others."""
     max_fee_wei: int | None = None
     """The most that the eth transaction may cost in fees."""
+    fee_limit: int | None = None
+    """The most that it may cost by the request itself; None if it says nothing of that."""
 
     quoted_amount: int | None = None
     quoted_at: int | None = None

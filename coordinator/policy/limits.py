@@ -61,10 +61,11 @@ def max_concentration_bps(facts: Facts, settings: PolicySettings) -> Reason | No
 
 
 def max_fee_wei(facts: Facts, settings: PolicySettings) -> Reason | None:
-    """The most that the eth transaction may cost in fees."""
-    if settings.max_fee_wei is None:
+    """The most that the eth transaction may cost in fees, by the policy and by the request itself."""
+    limits = [one for one in (settings.max_fee_wei, facts.fee_limit) if one is not None]
+    if not limits:
         return None
-    return above("max_fee_wei", "The fee in wei", number(facts.max_fee_wei, "max_fee_wei"), settings.max_fee_wei)
+    return above("max_fee_wei", "The fee in wei", number(facts.max_fee_wei, "max_fee_wei"), min(limits))
 
 
 def max_token_exposure(facts: Facts, settings: PolicySettings) -> Reason | None:

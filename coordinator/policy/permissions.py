@@ -27,6 +27,10 @@ _PAYS_NOBODY_NEW = frozenset(
         IntentType.RESOLVE_DISPUTE,
         IntentType.SETTLE_BY_CONSENT,
         IntentType.RELEASE_MILESTONE,
+        IntentType.SETTLE_ESCROW_BATCH,
+        IntentType.CLOSE_DISPUTE,
+        IntentType.WITHDRAW_CREDIT,
+        IntentType.WITHDRAW_FEES,
         IntentType.QUERY_BALANCE,
         IntentType.QUERY_POSITIONS,
     }

@@ -19,6 +19,7 @@ from coordinator.intents.built import named_texts
 from coordinator.intents.models import (
     AcceptEscrow,
     ApproveErc20,
+    CloseDispute,
     CreateEscrow,
     CreateEscrowBatch,
     CreateMilestoneEscrow,
@@ -33,15 +34,22 @@ from coordinator.intents.models import (
     ReleaseMilestone,
     ResolveDispute,
     SettleByConsent,
+    SettleEscrowBatch,
+    Spending,
     TransferErc20,
     TransferEth,
+    WithdrawCredit,
+    WithdrawFees,
 )
+from coordinator.intents.settling import only_id
 from coordinator.proofs.claims import EffectsClaim
 from coordinator.types import ETH, AllowanceChange, Effects, Movement
 
 __all__ = ["Sent", "calls", "effects", "texts", "transaction_id"]
 
 _WORD = 32
+_OF_TOKENS = (TransferErc20, ApproveErc20)
+"""What is called is a token, which the kernel that an intent names is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,10 @@ def calls(intent: Intent, sent: Sent) -> list[tuple[str | None, int, bytes]]:
     Nothing for questions. Raises InvalidInput for what cannot be sent.
     """
     made = _CALLS.get(type(intent))
-    return [] if made is None else made(intent, sent)
+    if made is None:
+        return []
+    named = intent.kernel if isinstance(intent, Spending) and not isinstance(intent, _OF_TOKENS) else None
+    return [(named if to is None else to, value, data) for to, value, data in made(intent, sent)]
 
 
 def effects(intent: Intent, sent: Sent) -> Effects | None:
@@ -99,6 +110,8 @@ def transaction_id(intent: Intent, sent: Sent) -> str | None:
     if isinstance(intent, OfEscrow | Opening):
         creator = intent.creator or sent.wallet
         return salted_id(sent.chain_id, sent.to, creator, salt_of(str(intent.escrow_numeric_id)))
+    if isinstance(intent, SettleEscrowBatch):
+        return only_id(intent)
     if isinstance(intent, CreateEscrowBatch) and len(intent.orders) == 1:
         return salted_id(sent.chain_id, sent.to, sent.wallet, salt_of(str(intent.orders[0].escrow_numeric_id)))
     return None
@@ -225,6 +238,22 @@ def _settle(intent: SettleByConsent, sent: Sent) -> _Calls:
     return _kernel("settleByConsent", _id(intent, sent), *parts, *signatures)
 
 
+def _close(intent: CloseDispute, sent: Sent) -> _Calls:
+    return _kernel("closeTimedOutDispute", _id(intent, sent))
+
+
+def _settle_batch(intent: SettleEscrowBatch, sent: Sent) -> _Calls:
+    return _kernel("settleBatch", [_bytes(one) for one in intent.transaction_ids])
+
+
+def _withdraw_credit(intent: WithdrawCredit, sent: Sent) -> _Calls:
+    return _kernel("withdrawCredit", intent.payee)
+
+
+def _withdraw_fees(intent: WithdrawFees, sent: Sent) -> _Calls:
+    return _kernel("withdrawFees")
+
+
 def _id(intent: OfEscrow, sent: Sent) -> bytes:
     return _bytes(transaction_id(intent, sent) or "0x")
 
@@ -244,4 +273,8 @@ _CALLS: dict[type[Intent], Callable[[Any, Sent], _Calls]] = {
     DisputeEscrow: _dispute,
     ResolveDispute: _resolve,
     SettleByConsent: _settle,
+    CloseDispute: _close,
+    SettleEscrowBatch: _settle_batch,
+    WithdrawCredit: _withdraw_credit,
+    WithdrawFees: _withdraw_fees,
 }

@@ -48,6 +48,8 @@ class AlertKind(StrEnum):
     """The delta guard found what nobody ordered."""
     DRIFT = "drift"
     """Ledger and chain do not agree."""
+    SETTLEMENT = "settlement"
+    """An escrow is due and cannot be ended, or the settlement bot cannot work."""
 
 
 class AlertState(StrEnum):

@@ -18,9 +18,12 @@ from sqlalchemy import Connection, Executable
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
-__all__ = ["Question", "ask", "ask_together", "call", "pipelined", "tell"]
+__all__ = ["Question", "ask", "ask_together", "call", "commit_at_once", "pipelined", "tell"]
 
 _T = TypeVar("_T")
+_Told = tuple[str, Mapping[str, Any]]
+_BEGIN: _Told = ("BEGIN", {})
+_COMMIT: _Told = ("COMMIT", {})
 _BEGUN = "co_begun"
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
@@ -49,15 +52,15 @@ def ask_together(connection: Connection, questions: Sequence[Question[Any]]) -> 
     if begun is None:
         return [one.meaning(connection.execute(one.statement, one.parameters).all()) for one in questions]
     first, *others = questions
-    told: list[tuple[str, Mapping[str, Any]]] = [(_written(first.statement, connection.dialect), first.parameters)]
+    told: list[_Told] = [(_written(first.statement, connection.dialect), first.parameters)]
     if others:
         named = {f"{name}_{i}": value for i, one in enumerate(others) for name, value in one.parameters.items()}
         told.append((_as_one(tuple(one.statement for one in others), connection.dialect), named))
     if not begun.done:
-        told.insert(0, ("BEGIN", {}))
+        told.insert(0, _BEGIN)
         begun.done = True
     with _wrapped(connection):
-        cursors = _send(connection, begun, told)[-len(questions[:2]) :]
+        cursors = _send(connection, begun.pipeline, told)[-len(questions[:2]) :]
         answers = [first.meaning(cursors[0].fetchall())]
         columns = cursors[1].fetchone() if others else ()
     for one, rows in zip(others, columns, strict=True):
@@ -83,6 +86,29 @@ def tell(connection: Connection, statement: Executable, parameters: Mapping[str,
         begun.later.append((_written(statement, connection.dialect), parameters))
 
 
+def commit_at_once(
+    connection: Connection, statements: Sequence[tuple[Executable, Mapping[str, Any]]]
+) -> tuple[Any, ...] | None:
+    """A whole transaction on PostgreSQL in one round trip: the first row of its last statement. Each statement sees
+    what was committed before it began. On a connection that commits each statement otherwise. Raises as SQLAlchemy
+    does.
+    """
+    told = [(_written(statement, connection.dialect), parameters) for statement, parameters in statements]
+    driver = _driver(connection)
+    try:
+        with _wrapped(connection), driver.pipeline() as pipeline:
+            try:
+                cursors = _send(connection, pipeline, [_BEGIN, *told, _COMMIT])
+                row: tuple[Any, ...] | None = cursors[-2].fetchone()
+            except BaseException:
+                _drain(connection, pipeline)
+                raise
+    finally:
+        with _wrapped(connection):
+            driver.rollback()  # of what has failed; asks nothing if there is nothing left
+    return row
+
+
 @contextmanager
 def pipelined(connection: Connection) -> Iterator[None]:
     """A transaction on PostgreSQL that begins with its first questions, and whose writes are sent with its commit: two
@@ -99,7 +125,7 @@ def pipelined(connection: Connection) -> Iterator[None]:
                 yield
                 if begun.done:
                     # All at once: nor is anybody thrown out while the server waits for the rest of what was sent.
-                    _send(connection, begun, [*begun.later, ("COMMIT", {})])
+                    _send(connection, begun.pipeline, [*begun.later, _COMMIT])
             except BaseException:
                 _drain(connection, pipeline)
                 raise
@@ -115,7 +141,7 @@ class _Begun:
 
     pipeline: Any
     done: bool = False
-    later: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    later: list[_Told] = field(default_factory=list)
 
 
 def _begun(connection: Connection) -> _Begun | None:
@@ -123,11 +149,11 @@ def _begun(connection: Connection) -> _Begun | None:
     return found
 
 
-def _send(connection: Connection, begun: _Begun, told: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Any]:
+def _send(connection: Connection, pipeline: Any, told: Sequence[_Told]) -> list[Any]:
     """Sends statements one behind the other, and then waits for all answers: their cursors."""
     driver = _driver(connection)
     cursors = [driver.execute(statement, parameters or None, prepare=True) for statement, parameters in told]
-    begun.pipeline.sync()
+    pipeline.sync()
     return cursors
 
 

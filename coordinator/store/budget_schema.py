@@ -75,11 +75,20 @@ scopes = Table(
     Column("key", String(200), nullable=False),
     Column("period", String(20), nullable=False),
     Column("unit", String(42), nullable=False),
-    Column("parent_id", BigInteger),
     Column("frozen", Text),
     UniqueConstraint("chain_id", "wallet", "kind", "key", "period", "unit"),
+    Index(
+        "co_scopes_tracked",
+        "chain_id",
+        "wallet",
+        "key",
+        unique=True,
+        sqlite_where=text("kind = 'tracked'"),
+        postgresql_where=text("kind = 'tracked'"),
+    ),
 )
-"""What limits apply to. `frozen` says why nothing more may be charged to it, until somebody looks."""
+"""What limits apply to. `frozen` says why nothing more may be charged to it, until somebody looks.
+Those of trackers are of kind `tracked` (`tracker_schema.py`), and each counts one unit at a time."""
 
 cells = Table(
     "co_cells",

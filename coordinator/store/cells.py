@@ -16,7 +16,7 @@ from coordinator.store.budget_schema import cells
 from coordinator.store.bulk import insert_rows, is_postgresql, listed_in, listing, update_rows
 from coordinator.store.formats import text
 
-__all__ = ["CellKey", "insert", "lock", "locked", "locking", "write"]
+__all__ = ["CellKey", "buckets_text", "insert", "lock", "locked", "locking", "write"]
 
 CellKey = tuple[int, int]
 """Scope and start of the window."""
@@ -89,8 +89,13 @@ def _row(one: Cell) -> dict[str, Any]:
         "cap": one.cap,
         "spent": one.spent,
         "reserved": one.reserved,
-        "buckets": None if one.buckets is None else text({str(hour): held for hour, held in one.buckets.items()}),
+        "buckets": buckets_text(one),
     }
+
+
+def buckets_text(one: Cell) -> str | None:
+    """The hours of a rolling window as their column has them."""
+    return None if one.buckets is None else text({str(hour): held for hour, held in one.buckets.items()})
 
 
 def _cell(row: Any) -> Cell:

@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from actp.engine.clock import SystemClock
 from actp.engine.store import Store
 from coordinator.errors import LedgerConflict
-from coordinator.store.budget_schema import metadata
 from coordinator.store.functions import create_functions
 from coordinator.store.schema import HEAD, VERSION_TABLE
+from coordinator.store.tracker_schema import metadata
 
 __all__ = ["Ledger", "has_ledger", "open_ledger"]
 

@@ -38,6 +38,15 @@ class Entry:
     after: Stage | ReservationState | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
     reservation_id: int | None = None
+    booked: str = ""
+    """More of the detail, to be written: members of a JSON object as their text."""
+
+    @property
+    def text(self) -> str:
+        """The detail as its column has it."""
+        if not self.booked:
+            return text(self.detail) if self.detail else "{}"
+        return f"{text(self.detail)[:-1]},{self.booked}}}" if self.detail else f"{{{self.booked}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ def add(connection: Connection, account: Account, entries: Sequence[Entry], now:
                 "event": one.event,
                 "before": None if one.before is None else one.before.value,
                 "after": None if one.after is None else one.after.value,
-                "detail": text(one.detail) if one.detail else "{}",
+                "detail": one.text,
             }
             for one in entries
         ],

@@ -8,7 +8,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
 
-from actp.engine.store import Store, StoreError
+from actp.engine.store import Store
+from actp.engine.store.errors import newer
+from coordinator.store.schema import HEAD, VERSION_TABLE
 
 __all__ = ["upgrade"]
 
@@ -25,7 +27,5 @@ def upgrade(store: Store, revision: str = "head") -> None:
         try:
             command.upgrade(config, revision)
         except CommandError as error:
-            raise StoreError(
-                f"The coordinator's tables are of a version that this program does not know: {error}.",
-                hint="Use a newer program.",
-            ) from error
+            found = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()
+            raise newer(f"The ledger in {store.label}", found, HEAD) from error

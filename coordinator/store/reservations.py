@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +37,7 @@ __all__ = [
     "keyed",
     "listed",
     "mined",
+    "placed_of",
     "placed_text",
     "write",
 ]
@@ -48,17 +49,23 @@ _STATES = {one.value: one for one in ReservationState}
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A reservation that is not a row yet."""
+    """A reservation that is not a row yet. `placed` is the text of its column, `purpose_hash` stands for what it is for
+    where that may be erased.
+    """
 
     id: int
     ask: Ask
     purpose_salt: str
     rulebook: int
     state: ReservationState
-    placed: tuple[Placed, ...] = ()
+    placed: str = "[]"
     gas: int = 0
     promised: bool = False
     denial: Denial | None = None
+    purpose_hash: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "purpose_hash", purpose_hash(self.purpose_salt, self.ask.purpose))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +93,13 @@ def add(connection: Connection, account: Account, drafts: Sequence[Draft], now: 
                 "amount": one.ask.amount,
                 "purpose": one.ask.purpose,
                 "purpose_salt": one.purpose_salt,
-                "purpose_hash": purpose_hash(one.purpose_salt, one.ask.purpose),
+                "purpose_hash": one.purpose_hash,
                 "terms": json_text(dict(one.ask.terms)),
                 "number": str(one.ask.number),
                 "transaction_id": one.ask.transaction_id,
                 "rulebook": one.rulebook,
                 "state": one.state.value,
-                "placed": placed_text(one.placed),
+                "placed": one.placed,
                 "gas": one.gas,
                 "promised": one.promised,
                 **denial_columns(one.denial),
@@ -279,6 +286,11 @@ def placed_text(placed: Sequence[Placed]) -> str:
     return json_text(placed)
 
 
+def placed_of(written: str) -> tuple[Placed, ...]:
+    """Charges of their column."""
+    return tuple(Placed(*one) for one in json.loads(written))
+
+
 def denial_columns(denial: Denial | None) -> dict[str, Any]:
     """A denial as its columns have it: the sentence only where rule and numbers do not say it all."""
     if denial is None:
@@ -320,7 +332,7 @@ def _reservation(row: Row[Any]) -> Reservation:
         state=_STATES[row.state],
         created_at=row.created_at,
         updated_at=row.updated_at,
-        placed=tuple(Placed(*one) for one in json.loads(row.placed)),
+        placed=placed_of(row.placed),
         denial=denial,
         actual=row.actual,
         returned=row.returned,

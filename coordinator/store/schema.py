@@ -43,7 +43,7 @@ __all__ = [
     "wallets",
 ]
 
-HEAD = "0003"
+HEAD = "0005"
 """The newest revision in `migrations/versions`: what these tables are."""
 
 VERSION_TABLE = "coordinator_version"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -20,18 +20,15 @@ __all__ = ["ScopeRow", "by_ids", "find", "freeze", "freezes", "listed", "require
 
 _KINDS = {one.value: one for one in ScopeKind}
 _PERIODS = {one.value: one for one in Period}
-_COLUMNS = tuple(scopes.c[name] for name in ("id", "kind", "key", "period", "unit", "parent_id", "frozen"))
+_COLUMNS = tuple(scopes.c[name] for name in ("id", "kind", "key", "period", "unit", "frozen"))
 
 
 @dataclass(frozen=True, slots=True)
 class ScopeRow:
-    """A scope and its number. What is charged to it is also charged to its parent. `frozen` says why nothing more may
-    be charged to it.
-    """
+    """A scope and its number. `frozen` says why nothing more may be charged to it."""
 
     id: int
     scope: Scope
-    parent_id: int | None = None
     frozen: str | None = None
 
 
@@ -50,11 +47,7 @@ def require(connection: Connection, account: Account, wanted: Iterable[Scope]) -
     missing = needed - found.keys()
     if not missing:
         return found
-    parents = {one: _parent(one) for one in sorted(missing)}
-    above = {one for one in parents.values() if one is not None and one not in found}
-    _make(connection, account, dict.fromkeys(above), {})
-    known = find(connection, account, {one for one in parents.values() if one is not None})
-    _make(connection, account, {one: parents[one] for one in parents if one not in above}, known)
+    _make(connection, account, sorted(missing))
     return find(connection, account, needed)
 
 
@@ -110,16 +103,7 @@ def _frozen(postgresql: bool) -> Select[Any]:
     return select(scopes.c.id, scopes.c.frozen).where(mine, scopes.c.frozen.is_not(None))
 
 
-def _parent(scope: Scope) -> Scope | None:
-    """What is charged whenever this scope is: the total has one part for each agent, and one for each category."""
-    if scope.kind in (ScopeKind.AGENT, ScopeKind.CATEGORY) and scope.period is Period.EVER:
-        return replace(scope, kind=ScopeKind.TOTAL, key="")
-    return None
-
-
-def _make(
-    connection: Connection, account: Account, wanted: dict[Scope, Scope | None], known: dict[Scope, ScopeRow]
-) -> None:
+def _make(connection: Connection, account: Account, wanted: Collection[Scope]) -> None:
     rows = [
         {
             **account.columns,
@@ -127,15 +111,13 @@ def _make(
             "key": one.key,
             "period": one.period.value,
             "unit": one.unit,
-            "parent_id": None if parent is None else known[parent].id,
             "frozen": None,
         }
-        for one, parent in wanted.items()
+        for one in wanted
     ]
-    if rows:
-        insert_or_ignore(connection, scopes, rows)
+    insert_or_ignore(connection, scopes, rows)
 
 
 def _scope(row: Any) -> ScopeRow:
-    number, kind, key, period, unit, parent_id, frozen = row
-    return ScopeRow(number, Scope(_KINDS[kind], key, _PERIODS[period], unit), parent_id, frozen)
+    number, kind, key, period, unit, frozen = row
+    return ScopeRow(number, Scope(_KINDS[kind], key, _PERIODS[period], unit), frozen)

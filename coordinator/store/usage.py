@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, Select, select
 
 from coordinator.budget.cells import Cell
 from coordinator.budget.words import Period, Scope, ScopeKind
@@ -16,7 +16,7 @@ from coordinator.store.budget_schema import cells, scopes
 from coordinator.store.bulk import among
 from coordinator.store.scopes import ScopeRow
 
-__all__ = ["Usage", "of_cells", "of_wallet"]
+__all__ = ["Usage", "of_cells", "of_wallet", "selecting", "usage_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +52,24 @@ def of_cells(connection: Connection, account: Account, wanted: Collection[tuple[
     return [one for one in found if (one.cell.scope_id, one.cell.window_start) in wanted]
 
 
-def _read(connection: Connection, account: Account, *conditions: Any) -> list[Usage]:
-    names = ("kind", "key", "period", "unit", "parent_id", "frozen")
-    query = (
+def selecting(account: Account, *conditions: Any) -> Select[Any]:
+    """The query for the cells of a wallet for which these hold; `usage_of` reads its rows."""
+    names = ("kind", "key", "period", "unit", "frozen")
+    return (
         select(cells, *(scopes.c[name] for name in names))
         .join(scopes, scopes.c.id == cells.c.scope_id)
         .where(account.owns(scopes), *conditions)
-        .order_by(cells.c.scope_id, cells.c.window_start)
     )
-    found = []
-    for row in connection.execute(query):
-        scope = Scope(ScopeKind(row.kind), row.key, Period(row.period), row.unit)
-        buckets = None if row.buckets is None else {int(hour): held for hour, held in json.loads(row.buckets).items()}
-        cell = Cell(row.scope_id, row.window_start, row.lim, row.cap, row.spent, row.reserved, buckets)
-        found.append(Usage(ScopeRow(row.scope_id, scope, row.parent_id, row.frozen), cell))
-    return found
+
+
+def usage_of(row: Row[Any]) -> Usage:
+    """A row of `selecting`."""
+    scope = Scope(ScopeKind(row.kind), row.key, Period(row.period), row.unit)
+    buckets = None if row.buckets is None else {int(hour): held for hour, held in json.loads(row.buckets).items()}
+    cell = Cell(row.scope_id, row.window_start, row.lim, row.cap, row.spent, row.reserved, buckets)
+    return Usage(ScopeRow(row.scope_id, scope, row.frozen), cell)
+
+
+def _read(connection: Connection, account: Account, *conditions: Any) -> list[Usage]:
+    query = selecting(account, *conditions).order_by(cells.c.scope_id, cells.c.window_start)
+    return [usage_of(row) for row in connection.execute(query)]

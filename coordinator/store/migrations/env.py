@@ -2,8 +2,8 @@
 
 from alembic import context
 
-from coordinator.store.budget_schema import metadata
 from coordinator.store.schema import VERSION_TABLE
+from coordinator.store.tracker_schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=metadata, version_table=VERSION_TABLE

@@ -46,6 +46,10 @@ GOOD: dict[str, dict[str, Any]] = {
         "provider_signature": SIGNATURE,
     },
     "release_milestone": {"transaction_id": ID, "index": 0},
+    "settle_escrow_batch": {"transaction_ids": [ID, "0x" + "cd" * 32]},
+    "close_dispute": {"transaction_id": ID, "provider": WHO},
+    "withdraw_credit": {"payee": WHO},
+    "withdraw_fees": {"memo": "monthly"},
     "query_balance": {"tokens": [CHECKED]},
     "query_positions": {"limit": 5, "include_ended": True},
 }

@@ -12,6 +12,7 @@ from actp.units import usdc
 from coordinator.canonical import canonical
 from coordinator.errors import UnsupportedProtocol
 from coordinator.intents import World, parse, queries
+from coordinator.types import BlockRef
 from tests.client.support import NOBODY, PRICE, PURSE, act, delivered, open_transaction, started
 
 
@@ -23,6 +24,9 @@ class Known:
 
     def transaction_ids(self, wallet: str, limit: int) -> Sequence[str]:
         return self.ids
+
+    def indexed(self, wallet: str, newest: BlockRef, limit: int, include_ended: bool) -> None:
+        return None
 
 
 def test_balances_are_those_of_the_wallet_unless_another_account_is_named(

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import inspect
 
 from actp.engine.store import StoreError, open_store
-from coordinator.store import escrows, open_ledger, schema
+from coordinator.store import escrows, open_ledger, schema, usage
 from coordinator.store.escrows import Locked
 from coordinator.store.migrate import upgrade
 
@@ -50,6 +50,25 @@ def test_escrows_of_an_earlier_version_are_kept_and_looked_at(store, account):
     assert kept == Locked("0x01", 3, "0x02", "0x03", None, 10, 7, True, 5.0)
 
 
+def test_scopes_of_an_earlier_version_are_kept_with_what_is_used_of_them(store, account):
+    upgrade(store, "0004")
+    with store.write() as connection:
+        for number, kind, parent in ((1, "total", "NULL"), (2, "agent", "1")):
+            connection.exec_driver_sql(
+                "INSERT INTO co_scopes (id, chain_id, wallet, kind, key, period, unit, parent_id) VALUES "
+                f"({number}, {account.chain_id}, '{account.wallet}', '{kind}', '', 'ever', '0x02', {parent})"
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO co_cells (scope_id, window_start, lim, cap, spent, reserved) VALUES "
+                f"({number}, 0, 9, 9, {number}, 3)"
+            )
+    with open_ledger(store).read() as connection:
+        found = [
+            (one.scope.kind.value, one.cell.spent, one.cell.reserved) for one in usage.of_wallet(connection, account)
+        ]
+    assert found == [("total", 1, 3), ("agent", 2, 3)]
+
+
 def test_opening_again_changes_nothing_and_the_engine_still_opens_its_store(tmp_path):
     path = tmp_path / "store.db"
     store = open_store(path)
@@ -66,5 +85,5 @@ def test_tables_of_a_newer_program_are_refused(store):
     open_ledger(store)
     with store.engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'")
-    with pytest.raises(StoreError, match="does not know"):
+    with pytest.raises(StoreError, match="written by a newer version"):
         open_ledger(store)
