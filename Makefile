@@ -12,7 +12,8 @@ NPM := npm --prefix .tools --ignore-scripts --no-audit --no-fund --loglevel=erro
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' Makefile
+	@awk -v bench="$(call programs,bench)" -v soak="$(call programs,soak)" -F ':.*## ' \
+	    '/^[a-z]+:.*## /{sub(/\[bench\]/, bench); sub(/\[soak\]/, soak); printf "  %-8s %s\n", $$1, $$2}' Makefile
 
 demo: setup ## run a crew's purchases on a chain of its own (SCENARIO=file.toml for yours; FAIL=crash kills a worker)
 	@$(PY) scripts/demo.py $(if $(SCENARIO),"$(SCENARIO)") $(if $(FAIL),--fail "$(FAIL)") $(ARGS)
@@ -20,10 +21,10 @@ demo: setup ## run a crew's purchases on a chain of its own (SCENARIO=file.toml 
 test: setup ## run the tests (ARGS='-k name' passes options to pytest)
 	@$(PY) -m pytest -q -n auto --maxprocesses 8 -m "not slow" $(ARGS)
 
-bench: setup ## run a benchmark: NAME=gas or engine
+bench: setup ## run a benchmark: NAME=one of [bench]
 	@$(call run_named,bench)
 
-soak: setup ## run a long test under load: NAME=engine, guard or budget
+soak: setup ## run a long test under load: NAME=one of [soak]
 	@$(call run_named,soak)
 
 check: setup ## lint, format, types, import rules
@@ -71,14 +72,16 @@ clean: ## remove everything that the other targets made
 setup:
 	@PYTHON="$(PYTHON)" sh scripts/setup_venv.sh
 
+# The programs in a folder of scripts; what they share has no main.
+programs = $(shell cd scripts/$(1) && grep -l '^def main()' [a-z]*.py | sed 's/\.py$$//' | xargs)
+
 # $(call run_named,bench) runs scripts/bench/$(NAME).py, or lists what there is.
 define run_named
 if [ -n "$(NAME)" ] && [ -f "scripts/$(1)/$(NAME).py" ]; then \
     $(PY) -m "scripts.$(1).$(NAME)" $(ARGS); \
 else \
     [ -z "$(NAME)" ] || echo "There is no '$(NAME)' in scripts/$(1)." >&2; \
-    names=$$(cd scripts/$(1) 2>/dev/null && ls [a-z]*.py 2>/dev/null | sed 's/\.py$$//' | xargs); \
-    echo "Choose one with NAME=...: $${names:-(none yet)}" >&2; \
+    echo "Choose one with NAME=...: $(call programs,$(1))" >&2; \
     exit 2; \
 fi
 endef

@@ -32,28 +32,27 @@ class Rules:
         return self._authority.book()
 
     def amend(self, change: Callable[[RuleBook], RuleBook]) -> int:
-        """Makes new rules of those that hold, whoever else changes them meanwhile; the version that holds then.
+        """Makes new rules of those that hold, whoever else changes them meanwhile; the version that holds then. The
+        first ones have the usual budgets of categories.
 
         Raises RulesChanged if others were faster again and again.
         """
         for _ in range(_TRIES - 1):
             try:
-                return self._authority.apply(change(self.book), self._by)
+                return self._authority.apply(change(_begun(self.book)), self._by)
             except RulesChanged:
                 continue
-        return self._authority.apply(change(self.book), self._by)
+        return self._authority.apply(change(_begun(self.book)), self._by)
 
     def open(self, total_budget: int | None, rules: RuleBook | str | Path | None) -> None:
-        """Goes on from the rules that hold, with another total if one is given; or begins with the usual budgets of
-        categories; or replaces all rules, if any are given. Raises InvalidInput if there is no total then.
+        """Goes on from the rules that hold, with another total if one is given; or replaces all rules, if any are
+        given. As long as there are none, or no total, everything is denied. Raises RulesError, InvalidInput.
         """
         if rules is not None:
             book = _loaded(rules)
             self._authority.apply(book if total_budget is None else replace(book, total_budget=total_budget), self._by)
-        else:
-            self.amend(lambda book: _opened(book, total_budget))
-        if self.book.total_budget is None:
-            raise InvalidInput("There is no total budget, so everything would be denied.", hint="Give total_budget.")
+        elif total_budget is not None:
+            self.amend(lambda book: replace(book, total_budget=total_budget))
 
     def replace_all(self, rules: RuleBook | str | Path) -> int:
         """Makes these rules hold, whatever held before."""
@@ -147,10 +146,8 @@ def _loaded(rules: RuleBook | str | Path) -> RuleBook:
     return replace(rules, version=0) if isinstance(rules, RuleBook) else load(rules)
 
 
-def _opened(book: RuleBook, total_budget: int | None) -> RuleBook:
-    if not book.version:
-        book = with_budgets(book, CATEGORY_BUDGETS)
-    return book if total_budget is None else replace(book, total_budget=total_budget)
+def _begun(book: RuleBook) -> RuleBook:
+    return book if book.version else with_budgets(book, CATEGORY_BUDGETS)
 
 
 def _agent(config: AgentConfig, book: RuleBook) -> AgentRules:

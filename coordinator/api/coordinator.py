@@ -13,6 +13,7 @@ from actp.client import ACTPClient
 from actp.engine.store import Store
 from actp.errors import ConfigError, InvalidInput
 from actp.units import shown
+from coordinator import spans
 from coordinator.alerts.addresses import Address, read_addresses
 from coordinator.api.amending import CategoryBudgets, Rules, Whitelist, with_budgets
 from coordinator.api.background import Background, Funding
@@ -63,7 +64,8 @@ class BudgetCoordinator:
         verbose: bool = False,
     ) -> None:
         """`client` is the treasury's. `total_budget` is in base units; it may be left out if `rules` (a RuleBook, or
-        the path of a TOML file of rules, which replace all that held before) or the ledger have one.
+        the path of a TOML file of rules, which replace all that held before) or the ledger have one. As long as none of
+        them has, everything is denied.
 
         `store` is where the ledger is; see `coordinator.api.home.store_of` for where if it is left out. `worker`: fund
         what is granted from this process; without, `coordinator run worker` does. `wait_seconds` is how long a request
@@ -176,6 +178,17 @@ class BudgetCoordinator:
         self._rules.amend(lambda book: with_budgets(book, budgets))
 
     @property
+    def default_category(self) -> str | None:
+        """What a request is that names no category: "other", whose budget limits it then, or None if no category's
+        budget does; see README.md. It can be assigned.
+        """
+        return self._rules.book.default_category
+
+    @default_category.setter
+    def default_category(self, category: str | None) -> None:
+        self._rules.amend(lambda book: replace(book, default_category=category))
+
+    @property
     def provider_whitelist(self) -> Whitelist | None:
         """The only addresses that may be paid, None if anybody may be. It can be changed as a set is, and assigned."""
         return None if self._rules.book.providers is None else Whitelist(self._rules)
@@ -199,9 +212,11 @@ class BudgetCoordinator:
         if not isinstance(request, SpendingRequest):
             raise InvalidInput(f"A SpendingRequest is needed, not {type(request).__name__}.")
         ask = ask_of(request, self._payer)
-        answer = self._authority.request(ask)
-        self._require_same_purpose(ask, answer)
-        return self._complete(answer, wait=wait)
+        with spans.span("request", ask.transaction_id, first=True, agent=ask.agent, amount=ask.amount) as span:
+            answer = self._authority.request(ask)
+            span.first = not answer.replayed  # a trace has one first span
+            self._require_same_purpose(ask, answer)
+            return self._complete(answer, ask.agent, wait=wait)
 
     def approve_spending(
         self, approval_id: str, approver: str | None = None, reason: str = "", *, wait: bool = True
@@ -219,9 +234,12 @@ class BudgetCoordinator:
             return NOT_FOUND
         if answer.replayed:
             return already_answered(answer)
+        row = self._authority.find(answer.reservation_id)
+        assert row is not None
+        response = self._complete(answer, row.agent, wait=wait)
         if answer.state is ReservationState.PENDING_APPROVAL and answer.denial is None:
-            return replace(of_answer(answer), reason=f"More approvals are needed. Approval ID: {approval_id}")
-        return self._complete(answer, wait=wait)
+            return replace(response, reason=f"More approvals are needed. Approval ID: {approval_id}")
+        return response
 
     def reject_spending(self, approval_id: str, reason: str = "", approver: str | None = None) -> SpendingResponse:
         """Says no to a request that waits: its budget is free again. Answers and raises as `approve_spending`."""
@@ -240,8 +258,8 @@ class BudgetCoordinator:
     ) -> SpendingResponse:
         """Takes a provider's offer, in base units, for a request that waits: the request ends, and one for `amount` is
         decided under all rules, also whether it needs a yes. Accepting the same offer again is the same request.
-        While the agent, or everything, is paused nothing is accepted, and the request still waits. Answers and raises
-        as `request_spending`; what was answered or has expired is as it was.
+        While the agent, or everything, is paused, or a budget of it is frozen, nothing is accepted, and the request
+        still waits. Answers and raises as `request_spending`; what was answered or has expired is as it was.
         """
         waiting = self._views.asked(approval_id)
         if waiting is None:
@@ -345,18 +363,17 @@ class BudgetCoordinator:
         if found is not None and found.purpose is not None and found.purpose != ask.purpose:
             raise KeyTaken(ask, answer.transaction_id)
 
-    def _complete(self, answer: Answer, *, wait: bool) -> SpendingResponse:
-        """What became of what was decided, after it was funded if somebody waits for that."""
-        if answer.state not in GRANTED:
-            return of_answer(answer)
-        row = self._funding.wait(answer.reservation_id) if wait else self._funding.begin(answer.reservation_id)
-        response = of_reservation(row)
-        if not response.approved:
-            return response
-        self._say(f"💸 Spending approved for {row.agent}")
-        self._say(f"   Amount: {decimals(row.amount)} USDC")
-        self._say(f"   Transaction: {row.transaction_id}")
-        daily, total = self._views.remaining(row.agent)
+    def _complete(self, answer: Answer, agent: str, *, wait: bool) -> SpendingResponse:
+        """What became of what was decided, after it was funded if somebody waits for that, and what remains."""
+        response = of_answer(answer)
+        if answer.state in GRANTED:
+            row = self._funding.wait(answer.reservation_id) if wait else self._funding.begin(answer.reservation_id)
+            response = of_reservation(row)
+            if response.approved:
+                self._say(f"💸 Spending approved for {agent}")
+                self._say(f"   Amount: {decimals(row.amount)} USDC")
+                self._say(f"   Transaction: {row.transaction_id}")
+        daily, total = self._views.remaining(agent)
         return replace(response, remaining_daily=daily, remaining_total=total)
 
     def _today(self) -> int:

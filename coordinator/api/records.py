@@ -66,7 +66,8 @@ class SpendingResponse:
     have; `state` says how far that is (`held`, `submitting`, `on_chain`, `committed`).
 
     Else `reason` says why not, `rule` names the rule, and `limit` and `used` are its numbers where it has any. What
-    waits for a yes `requires_approval`. What remains is what may still be asked for, today and in all.
+    waits for a yes `requires_approval`. What remains is what may still be asked for, today and in all, also
+    after a denial; None where there is no such limit.
     """
 
     approved: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
@@ -93,7 +93,7 @@ class Views:
         rules = book.agents.get(agent)
         whole = self._scope(ScopeKind.TOTAL, "")
         period = Period.DAY if rules is None else rules.daily_period
-        today = replace(self._scope(ScopeKind.AGENT, agent), period=period)
+        today = self._scope(ScopeKind.AGENT, agent)._replace(period=period)
         with self._authority.ledger.read() as connection:
             now = self._authority.ledger.now_by(connection)
             cells = self._cells(connection, [today, whole])

@@ -12,7 +12,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from actp.errors import InvalidInput
-from coordinator.authority.counters import FROZEN, Booked, Counters
+from coordinator.authority.counters import FROZEN, Booked, Counters, frozen_denial
 from coordinator.authority.deciding import answer_of, gas_of, pause_denial
 from coordinator.authority.ending import Change, move_all
 from coordinator.authority.expiring import expire_one
@@ -22,7 +22,7 @@ from coordinator.budget.judging import TREASURY_RULES, called, may_approve, may_
 from coordinator.budget.words import Answer, Ask, Denial, Reservation, ReservationState, Ruled
 from coordinator.crash import CrashPoint, point
 from coordinator.errors import LedgerConflict, UnknownApproval
-from coordinator.store import asks, dispatches, journal, pauses, reservations, treasuries
+from coordinator.store import asks, dispatches, journal, pauses, reservations, scopes, treasuries
 from coordinator.store.accounts import Account
 from coordinator.store.asks import AskRow, AskState, Vote
 
@@ -124,18 +124,25 @@ def reject(
 
 
 def withdraw(connection: Connection, account: Account, approval_id: str, reason: str, now: float) -> Answer:
-    """Takes a request that waits back, in the name of its agent: not while that agent, or everything, is paused. Then
-    the pause is the answer's denial, and it still waits. Answers and raises as `approve`.
+    """Takes a request that waits back, in the name of its agent: not while that agent, or everything, is paused, or a
+    scope that it holds budget of is frozen. Then that is the answer's denial, and it still waits. Answers and raises as
+    `approve`.
     """
     asked, before = _find(connection, account, approval_id, None, reason)
     if asked.state is not AskState.WAITING or before.state is not ReservationState.PENDING_APPROVAL:
         return answer_of(before, approval_id)
     if asked.expires_at <= now:
         return _expired(connection, account, asked, now)
-    held_up = pause_denial(pauses.active(connection, account), before.agent)
+    held_up = pause_denial(pauses.active(connection, account), before.agent) or _frozen(connection, before)
     if held_up is not None:
         return replace(answer_of(before, approval_id), denial=held_up, replayed=False)
     return _no(connection, account, asked, before, before.agent, reason, now)
+
+
+def _frozen(connection: Connection, before: Reservation) -> Denial | None:
+    """Why somebody has to look at what it holds budget of first."""
+    rows = scopes.by_ids(connection, {one.scope_id for one in before.placed})
+    return next((frozen_denial(row.scope, row.frozen) for row in rows.values() if row.frozen is not None), None)
 
 
 def _no(
@@ -232,7 +239,7 @@ def _decide_again(
         raise Unseen
     if denial is not None and denial.rule == FROZEN:
         raise StillWaits(replace(answer_of(before, approval_id), denial=denial, replayed=False))
-    placed = () if denial is not None else counters.reserve(ruled.charges, booked)
+    placed = () if denial is not None else reservations.placed_of(counters.reserve(ruled.charges, booked))
     after = replace(
         before,
         state=ReservationState.HELD if denial is None else ReservationState.RELEASED,

@@ -6,6 +6,7 @@ the same time in one commit; everybody else on PostgreSQL calls the database's o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeVar
@@ -14,9 +15,8 @@ from sqlalchemy import Connection
 
 from actp.engine.store import StoreBusy, StoreFull
 from actp.errors import ActpError
-from coordinator.authority import applying, approving, ending, expiring, freezing, observing
+from coordinator.authority import applying, approving, ending, expiring, freezing, measuring, observing
 from coordinator.authority.batching import Batches, Deposed
-from coordinator.authority.combining import Combiner
 from coordinator.authority.deciding import Item, KeyTaken, Outcome, Unfunded, decide_all
 from coordinator.authority.direct import Direct
 from coordinator.authority.ending import Change
@@ -25,9 +25,10 @@ from coordinator.authority.shelf import Shelf, Standing
 from coordinator.budget.judging import Treasury, rule
 from coordinator.budget.rulebook import RuleBook
 from coordinator.budget.words import Answer, Ask, Reservation, Scope
+from coordinator.combining import Combiner
 from coordinator.crash import CrashPoint, point
 from coordinator.errors import LedgerConflict, RulesChanged
-from coordinator.store import Ledger, purposes, reservations, treasuries, usage
+from coordinator.store import Ledger, reservations, treasuries, usage
 from coordinator.store.accounts import Account
 from coordinator.store.usage import Usage
 from coordinator.types import BlockRef
@@ -253,11 +254,6 @@ class Authority:
             return None
         return found
 
-    def find_key(self, agent: str, key: str) -> Reservation | None:
-        """The reservation of an agent's key."""
-        with self.ledger.read() as connection:
-            return reservations.by_keys(connection, self.account, {(agent, key)}).get((agent, key))
-
     def freeze(self, scope: Scope, reason: str) -> bool:
         """Lets nothing more be charged to a scope; False if that is so already."""
         return self._commit(lambda connection, now: freezing.freeze(connection, self.account, scope, reason, now))
@@ -265,12 +261,6 @@ class Authority:
     def unfreeze(self, scope: Scope, reason: str) -> bool:
         """Lets requests charge a scope again; False if they could."""
         return self._commit(lambda connection, now: freezing.unfreeze(connection, self.account, scope, reason, now))
-
-    def erase_purpose(self, reservation_id: int, by: str) -> bool:
-        """Erases what a request was for, which the journal says; False if there is none (any more)."""
-        return self._commit(
-            lambda connection, now: purposes.erase(connection, self.account, reservation_id, by=by, now=now)
-        )
 
     def _known(self) -> Standing:
         known = self._shelf.known
@@ -292,10 +282,12 @@ class Authority:
         raise AssertionError("unreachable")
 
     def _decide(self, items: Sequence[Item]) -> list[Outcome | Exception]:
+        started = time.time()
         if self._direct is None or self._leads(len(items)):
             outcomes = self._combiner.submit(items)
         else:
             outcomes = [self._alone(item) for item in items]
+        measuring.decided(items, outcomes, started)
         point(CrashPoint.AFTER_RESERVE)
         return outcomes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,9 +19,10 @@ from coordinator.store.accounts import Account
 from coordinator.store.asking import Question, ask_together
 from coordinator.store.bulk import is_postgresql
 from coordinator.store.cells import CellKey
+from coordinator.store.formats import text
 from coordinator.types import ETH
 
-__all__ = ["FROZEN", "Booked", "Counters", "name_of"]
+__all__ = ["FROZEN", "Booked", "Counters", "frozen_denial", "name_of"]
 
 FROZEN = "scope_frozen"
 """The rule of a denial because nothing may be charged to a scope until somebody has looked at it."""
@@ -28,17 +30,28 @@ FROZEN = "scope_frozen"
 
 @dataclass(slots=True)
 class Booked:
-    """What one step did to cells, for its entry in the journal."""
+    """What one step did to cells, for its entry in the journal. `held` are changes that followed those of `cells`, each
+    as the text of a Delta: of all that a batch does, most is to write them.
+    """
 
     cells: list[Delta] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
     limits: list[LimitChange] = field(default_factory=list)
     frozen: list[int] = field(default_factory=list)
 
     @property
     def detail(self) -> dict[str, Any]:
         """As it stands in the journal."""
-        found = {"cells": self.cells, "limits": self.limits, "frozen": self.frozen}
+        cells = [*self.cells, *map(json.loads, self.held)]
+        found = {"cells": cells, "limits": self.limits, "frozen": self.frozen}
         return {name: value for name, value in found.items() if value}
+
+    @property
+    def text(self) -> str:
+        """The text of `detail`, without braces, of a step that did nothing but hold."""
+        cells = f'"cells":[{",".join(self.held)}]' if self.held else ""
+        limits = f'"limits":{text(self.limits)}' if self.limits else ""
+        return f"{cells},{limits}" if cells and limits else cells or limits
 
 
 class Counters:
@@ -46,7 +59,8 @@ class Counters:
 
     `at` is when, by the clock that decides; the cells are those of its windows, besides those of `placed` charges.
     `numbers` keeps the numbers of scopes for the next commit. `beside` is asked as soon as the cells are locked, in the
-    same round trip; `answers` is what it was answered.
+    same round trip; `answers` is what it was answered. With `known` cells nothing is asked or locked: they are counted
+    on, and no scope is taken for frozen.
     """
 
     def __init__(
@@ -59,6 +73,7 @@ class Counters:
         placed: Iterable[Placed] = (),
         numbers: dict[Scope, int] | None = None,
         beside: Sequence[Question[Any]] = (),
+        known: dict[CellKey, Cell] | None = None,
     ) -> None:
         self._connection = connection
         self._at = at
@@ -66,20 +81,23 @@ class Counters:
         ids = _numbers(connection, account, wanted, numbers)
         windows = {period: window_start(period, at) for period in {scope.period for scope in wanted}}
         self.places = {scope: (ids[scope], windows[scope.period]) for scope in wanted}
-        keys = set(self.places.values()) | {(one.scope_id, one.window_start) for one in placed}
-        postgresql = is_postgresql(connection)
-        locking = cells.locking(postgresql, keys)
-        # After the cells: who freezes a scope holds none of them.
-        freezes = scopes.freezes(postgresql, [ids[scope] for scope in wanted])
-        answers = ask_together(connection, [*locking, freezes, *beside])
-        self._cells = cells.locked(answers[: len(locking)])
-        self._frozen: dict[int, str] = answers[len(locking)]
-        self.answers = answers[len(locking) + 1 :]
+        self.keys = set(self.places.values()) | {(one.scope_id, one.window_start) for one in placed}
+        if known is None:
+            postgresql = is_postgresql(connection)
+            locking = cells.locking(postgresql, self.keys)
+            # After the cells: who freezes a scope holds none of them.
+            freezes = scopes.freezes(postgresql, [ids[scope] for scope in wanted])
+            answers = ask_together(connection, [*locking, freezes, *beside])
+            self._cells = cells.locked(answers[: len(locking)])
+            self._frozen: dict[int, str] = answers[len(locking)]
+            self.answers = answers[len(locking) + 1 :]
+        else:
+            self._cells, self._frozen, self.answers = known, {}, []
         self._scopes = {scope_id: scope for scope, (scope_id, _) in self.places.items()}
-        others = {scope_id for scope_id, _ in keys} - self._scopes.keys()
+        others = {scope_id for scope_id, _ in self.keys} - self._scopes.keys()
         if others:
             self._scopes |= {row.id: row.scope for row in scopes.by_ids(connection, others).values()}
-        self._stored = set(self._cells)
+        self._made: set[CellKey] = set()
         self._changed: set[CellKey] = set()
 
     def keep_time(self, at: float) -> None:
@@ -97,34 +115,48 @@ class Counters:
 
     def objection(self, charges: Collection[Charge]) -> Denial | None:
         """The first of these charges that does not fit, in their order."""
-        for charge in charges:
-            key = self.places[charge.scope]
-            frozen = self._frozen.get(key[0])
-            if frozen is not None:
-                return Denial(FROZEN, f"Nothing may be charged to {name_of(charge.scope)}: {frozen}")
-            cell = self._cells.get(key)
-            used = 0 if cell is None else cell.used_at(self._at)
-            limit = charge.limit
-            if charge.scope.kind is ScopeKind.TREASURY:
+        places, known, frozen = self.places, self._cells, self._frozen
+        for scope, amount, limit, rule in charges:
+            key = places[scope]
+            if frozen and key[0] in frozen:
+                return frozen_denial(scope, frozen[key[0]])
+            cell = known.get(key)
+            if cell is None:
+                used = 0
+            elif cell.buckets:
+                used = cell.used_at(self._at)
+            else:
+                used = cell.spent + cell.reserved
+            if scope.kind is ScopeKind.TREASURY:
                 limit = 0 if cell is None else cell.lim
-            if used + charge.amount > (LARGEST if limit is None else limit):
-                most = LARGEST if limit is None else limit
-                return Denial(charge.rule, exceeded(charge.rule, used, most), most, used)
+            most = LARGEST if limit is None else limit
+            if used + amount > most:
+                return Denial(rule, exceeded(rule, used, most), most, used)
         return None
 
-    def reserve(self, charges: Collection[Charge], booked: Booked) -> tuple[Placed, ...]:
-        """Holds charges to which there is no objection."""
+    def reserve(self, charges: Collection[Charge], booked: Booked) -> str:
+        """Holds charges to which there is no objection: where, as the text that a reservation remembers."""
+        places, known, held, changed = self.places, self._cells, booked.held, self._changed
         placed = []
         for scope, amount, limit, _ in charges:
             if not amount:
                 continue
-            key = self.places[scope]
-            cell = self._cell(key, scope, limit, booked)
-            bucket, deltas = cell.reserve(amount, self._at)
-            booked.cells += deltas
-            placed.append(Placed(*key, amount, bucket))
-            self._changed.add(key)
-        return tuple(placed)
+            key = places[scope]
+            cell = known.get(key)
+            if cell is None or cell.lim != limit:
+                cell = self._cell(key, scope, limit, booked)
+            changed.add(key)
+            place = f"[{key[0]},{key[1]},"
+            if cell.buckets is None:
+                # Nearly every charge; this is the inner loop of a batch.
+                cell.reserved += amount
+                held.append(f"{place}0,{amount},0]")
+                placed.append(f"{place}{amount},0]")
+            else:
+                bucket, deltas = cell.reserve(amount, self._at)
+                held += map(text, deltas)
+                placed.append(f"{place}{amount},{bucket}]")
+        return f"[{','.join(placed)}]"
 
     def change(self, one: Placed, spent: int, reserved: int, booked: Booked) -> None:
         """Adds to what is spent and reserved where a charge was placed. What is a fact is booked: above the cap it
@@ -168,11 +200,27 @@ class Counters:
 
     def write(self) -> None:
         """Writes what has changed, each cell once."""
-        changed = [self._cells[key] for key in sorted(self._changed)]
-        cells.write(self._connection, [one for one in changed if (one.scope_id, one.window_start) in self._stored])
-        cells.insert(self._connection, [one for one in changed if (one.scope_id, one.window_start) not in self._stored])
-        self._stored |= self._changed
+        changed, made = self.changes()
+        cells.write(self._connection, changed)
+        cells.insert(self._connection, made)
+
+    def changes(self) -> tuple[list[Cell], list[Cell]]:
+        """The cells that have changed, without those that are new, and those, for the caller to write."""
+        changed = [self._cells[key] for key in sorted(self._changed - self._made)]
+        made = [self._cells[key] for key in sorted(self._made)]
         self._changed.clear()
+        self._made.clear()
+        return changed, made
+
+    @property
+    def found(self) -> dict[CellKey, Cell]:
+        """The cells that there are."""
+        return self._cells
+
+    @property
+    def any_frozen(self) -> bool:
+        """Whether one of the scopes is frozen."""
+        return bool(self._frozen)
 
     def _cell(self, key: CellKey, scope: Scope, limit: int | None, booked: Booked) -> Cell:
         cell = self._cells.get(key)
@@ -189,7 +237,7 @@ class Counters:
         key = self.places[scope]
         cell = self._cells[key] = Cell.empty(*key, scope.period, limit)
         booked.limits.append(cell.limits)
-        self._changed.add(key)
+        self._made.add(key)
         return cell
 
 
@@ -205,6 +253,11 @@ def _numbers(
     elif known is not None:
         known.update({scope: row.id for scope, row in found.items()})
     return {scope: row.id for scope, row in found.items()}
+
+
+def frozen_denial(scope: Scope, reason: str) -> Denial:
+    """The denial of what would charge a frozen scope."""
+    return Denial(FROZEN, f"Nothing may be charged to {name_of(scope)}: {reason}")
 
 
 def name_of(scope: Scope) -> str:

@@ -7,7 +7,9 @@ one request in one round trip; the same tests run over both.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -15,23 +17,26 @@ from sqlalchemy import Connection
 
 from actp.errors import ActpError, IdempotencyConflict
 from coordinator.authority.counters import Booked, Counters
+from coordinator.authority.remembering import Memory
 from coordinator.budget.judging import TREASURY_RULES
-from coordinator.budget.purposes import purpose_hash
 from coordinator.budget.words import Answer, Ask, Denial, Reservation, ReservationState, Ruled, Scope
 from coordinator.crash import CrashPoint, point
 from coordinator.errors import RulesChanged
-from coordinator.store import asks, dispatches, journal, pauses, reservations, treasuries
+from coordinator.store import asks, cells, pauses, reservations, treasuries
 from coordinator.store.accounts import Account
 from coordinator.store.asking import Question
 from coordinator.store.asks import AskRow, AskState
+from coordinator.store.booking import Decided, book
 from coordinator.store.budget_schema import reservations as reservations_table
 from coordinator.store.bulk import drawing, is_postgresql
+from coordinator.store.journal import Entry
 from coordinator.store.reservations import Draft
 from coordinator.types import ETH
 
 __all__ = [
     "EVENTS",
     "PAUSED",
+    "Decisions",
     "Item",
     "KeyTaken",
     "Outcome",
@@ -103,14 +108,15 @@ def decide_all(
     clock: Question[float] | None = None,
     *,
     fresh: bool = False,
+    memory: Memory | None = None,
 ) -> list[Outcome]:
     """What becomes of each of these requests, in their order: one commit, in which each distinct cell is read and
     written once. What is denied changes no cell; what is no Answer changes nothing at all.
 
     `numbers` keeps the numbers of scopes for the next commit. With a `clock`, which is asked when the cells are locked,
     `now` need only be close. If they are said to be `fresh`, nobody looks whether a key was used before: one that was
-    fails as a whole when it is written. Raises LedgerConflict, also if `now` was not close enough, and what the clock
-    raises.
+    fails as a whole when it is written. A `memory` is told what the next commit needs to know. Raises LedgerConflict,
+    also if `now` was not close enough, and what the clock raises.
     """
     postgresql = is_postgresql(connection)
     counters = Counters(
@@ -122,7 +128,7 @@ def decide_all(
         beside=(
             treasuries.reading(account),
             pauses.standing(account),
-            drawing(postgresql, reservations_table, len(items)),
+            drawing(postgresql, reservations_table, len(items) * (1 if memory is None else 3)),
             *(() if fresh else (reservations.keyed(postgresql, account, {one.identity for one in items}),)),
             *(() if clock is None else (clock,)),
         ),
@@ -132,25 +138,22 @@ def decide_all(
         now = others.pop()
         counters.keep_time(now)
     known = {} if fresh else others.pop()
-    commit = _Commit(account, counters, 0 if treasury is None else treasury.rulebook, paused, iter(ids), now)
-    outcomes: list[Outcome] = []
-    repeated = _replays(connection, known)
-    for ask, ruled, final in items:
-        before = repeated.get((ask.agent, ask.key))
-        if before is not None:
-            outcomes.append(_replay(ask, *before))
-            continue
-        outcome = commit.decide(ask, ruled, final)
-        outcomes.append(outcome)
-        if isinstance(outcome, Answer):
-            repeated[ask.agent, ask.key] = (ask.body_hash, replace(outcome, replayed=True))
-    commit.write(connection)
+    rulebook = 0 if treasury is None else treasury.rulebook
+    decisions = Decisions(account, counters, rulebook, paused, ids, now)
+    if memory is not None:
+        memory.compare(counters, rulebook, undisturbed=not paused and not counters.any_frozen)
+    outcomes = decisions.decide_all(items, _replays(connection, known))
+    changed, made = counters.changes()
+    book(connection, account, decisions.decided, changed, now)
+    cells.insert(connection, made)
+    if memory is not None:
+        memory.keep(counters, decisions.ids, time.monotonic())
     point(CrashPoint.BEFORE_RESERVE)
     return outcomes
 
 
-class _Commit:
-    """The decisions of one commit, and the rows that they become."""
+class Decisions:
+    """The decisions of one commit, and the rows that they become (`decided`)."""
 
     def __init__(
         self,
@@ -158,20 +161,33 @@ class _Commit:
         counters: Counters,
         rulebook: int,
         paused: dict[str, pauses.Pause],
-        ids: Any,
+        ids: Iterable[int],
         now: float,
     ) -> None:
+        """`ids` are numbers for new rows, of which it takes the first ones."""
         self._account = account
         self._counters = counters
         self._rulebook = rulebook
         self._paused = paused
-        self._ids = ids
+        self.ids = deque(ids)
         self._now = now
-        self._drafts: list[Draft] = []
-        self._entries: list[journal.Entry] = []
-        self._asks: list[AskRow] = []
+        self.decided: list[Decided] = []
 
-    def decide(self, ask: Ask, ruled: Ruled, final: bool) -> Outcome:
+    def decide_all(self, items: Sequence[Item], repeated: dict[tuple[str, str], tuple[str, Answer]]) -> list[Outcome]:
+        """What becomes of each, where `repeated` is what was answered under keys before, and to which body."""
+        outcomes: list[Outcome] = []
+        for ask, ruled, final in items:
+            before = repeated.get((ask.agent, ask.key))
+            if before is not None:
+                outcomes.append(_replay(ask, *before))
+                continue
+            outcome = self._decide(ask, ruled, final)
+            outcomes.append(outcome)
+            if isinstance(outcome, Answer):
+                repeated[ask.agent, ask.key] = (ask.body_hash, outcome)
+        return outcomes
+
+    def _decide(self, ask: Ask, ruled: Ruled, final: bool) -> Outcome:
         denial = pause_denial(self._paused, ask.agent)
         if denial is None and ruled.rulebook != self._rulebook:
             return rules_changed()
@@ -179,10 +195,10 @@ class _Commit:
         if denial is not None and denial.rule in TREASURY_RULES and not final:
             return Unfunded(denial)
         booked = Booked()
-        placed = () if denial is not None else self._counters.reserve(ruled.charges, booked)
+        placed = "[]" if denial is not None else self._counters.reserve(ruled.charges, booked)
         state = ReservationState.PENDING_APPROVAL if ruled.approvals else ReservationState.HELD
         draft = Draft(
-            next(self._ids),
+            self.ids.popleft(),
             ask,
             secrets.token_hex(16),
             self._rulebook,
@@ -192,24 +208,16 @@ class _Commit:
             denial is None,
             denial,
         )
+        question = None
         approval_id = new_approval_id() if draft.state is ReservationState.PENDING_APPROVAL else None
         if approval_id is not None:
             expires_at = self._now + ruled.approval_seconds
-            self._asks.append(AskRow(draft.id, approval_id, ruled.approvals, AskState.WAITING, self._now, expires_at))
-        self._drafts.append(draft)
-        detail = decided_detail(draft) | booked.detail
-        self._entries.append(
-            journal.Entry(EVENTS[draft.state], ask.agent, after=draft.state, detail=detail, reservation_id=draft.id)
+            question = AskRow(draft.id, approval_id, ruled.approvals, AskState.WAITING, self._now, expires_at)
+        entry = Entry(
+            EVENTS[draft.state], ask.agent, None, None, draft.state, decided_detail(draft), draft.id, booked.text
         )
+        self.decided.append(Decided(draft, entry, question))
         return Answer(draft.id, draft.state, ask.transaction_id, denial, approval_id)
-
-    def write(self, connection: Connection) -> None:
-        granted = [(one.id, one.ask.agent) for one in self._drafts if one.state is ReservationState.HELD]
-        reservations.add(connection, self._account, self._drafts, self._now)
-        journal.add(connection, self._account, self._entries, self._now)
-        dispatches.add(connection, self._account, granted, self._now)
-        asks.add(connection, self._account, self._asks)
-        self._counters.write()
 
 
 def decided_detail(draft: Draft) -> dict[str, Any]:
@@ -224,7 +232,7 @@ def decided_detail(draft: Draft) -> dict[str, Any]:
         "amount": ask.amount,
         "gas": draft.gas,
         "transaction_id": ask.transaction_id,
-        "purpose_hash": purpose_hash(draft.purpose_salt, ask.purpose),
+        "purpose_hash": draft.purpose_hash,
         "rulebook": draft.rulebook,
     } | ({} if denial is None else {"denial": [denial.rule, denial.limit, denial.used]})
 
@@ -272,4 +280,4 @@ def _replays(
 
 
 def _replay(ask: Ask, body_hash: str, answer: Answer) -> Outcome:
-    return answer if body_hash == ask.body_hash else KeyTaken(ask, answer.transaction_id)
+    return replace(answer, replayed=True) if body_hash == ask.body_hash else KeyTaken(ask, answer.transaction_id)

@@ -100,10 +100,6 @@ class Cell:
 
     def reserve(self, amount: int, at: float) -> tuple[int, list[Delta]]:
         """Holds an amount of which the caller has seen that it fits: its bucket, and all that changed."""
-        if self.buckets is None:
-            # Nearly every charge; this is the inner loop of a batch.
-            self.reserved += amount
-            return 0, [Delta(self.scope_id, self.window_start, 0, amount)]
         deltas = self.roll(at)
         bucket = self.bucket_at(at)
         deltas.append(self._add(0, amount, bucket))

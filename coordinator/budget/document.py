@@ -7,7 +7,7 @@ makes unreachable are problems, and all of them are told at once.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from coordinator.budget.contradictions import Written, contradictions
 from coordinator.budget.roles import APPROVING_ROLES, ROLE_LIMITS, AgentLimits
 from coordinator.budget.rulebook import (
     CATEGORIES,
+    DEFAULT_CATEGORY,
     AgentRules,
     ApprovalRules,
     CategoryRules,
@@ -33,9 +34,10 @@ __all__ = ["RulesError", "load", "rules_from"]
 
 _MAX_BYTES = 1_000_000
 _NEVER = "never"
+_NONE = "none"
 _KEYS = (
-    "total_budget", "providers", "require_category", "categories", "roles", "agents", "approvals", "gas", "rate",
-    "alerts_at",
+    "total_budget", "providers", "require_category", "default_category", "categories", "roles", "agents", "approvals",
+    "gas", "rate", "alerts_at",
 )  # fmt: skip
 _THREE = ("spending_limit", "daily_limit", "requires_approval")
 _FURTHER = ("weekly_limit", "monthly_limit", "budget")
@@ -88,6 +90,7 @@ def rules_from(data: Mapping[str, Any]) -> RuleBook:
             categories=categories,
             providers=file.get("providers", tables.address_list, None),
             require_category=file.get("require_category", tables.flag, False),
+            default_category=_default_category(file, categories),
             roles=roles,
             approvals=_approvals(file, approving),
             gas=_gas(file),
@@ -131,6 +134,15 @@ def _categories(file: Table, written: Written) -> dict[str, CategoryRules]:
             categories[name] = CategoryRules(listed.get(name, tables.usdc, None))
         written.categories.add(name)
     return categories
+
+
+def _default_category(file: Table, categories: Collection[str]) -> str | None:
+    """What a request is that names no category: the default one, where there is such a category."""
+    usual = DEFAULT_CATEGORY if DEFAULT_CATEGORY in categories else None
+    found = file.get("default_category", _other_or_none, usual)
+    if found is not None and found not in categories:
+        file.note("default_category", f"{found} is no category; those are {', '.join(categories)}")
+    return found
 
 
 def _agents(file: Table, roles: Mapping[str, AgentLimits], written: Written) -> dict[str, AgentRules]:
@@ -226,6 +238,12 @@ def _daily_period(value: object) -> Period:
         if value == period:
             return period
     raise InvalidInput(f"{shown(value)} is none of {', '.join(DAILY_PERIODS)}")
+
+
+def _other_or_none(value: object) -> str | None:
+    if value not in (DEFAULT_CATEGORY, _NONE):
+        raise InvalidInput(f'must be "{DEFAULT_CATEGORY}" or "{_NONE}", not {shown(value)}')
+    return DEFAULT_CATEGORY if value == DEFAULT_CATEGORY else None
 
 
 def _or_never(value: object) -> int | None:

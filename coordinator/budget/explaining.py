@@ -76,7 +76,7 @@ def _sentences(book: RuleBook) -> dict[str, str]:
     said = {
         "total budget": "none, so everything is denied" if book.total_budget is None else _usdc(book.total_budget),
         "providers": _one_of(book.providers, "anybody may be paid", "nobody may be paid"),
-        "category": "every request must name one" if book.require_category else "a request may name none",
+        "category": _category_needed(book),
     }
     for name, category in book.categories.items():
         said[f"category {name}"] = _category(category)
@@ -133,6 +133,14 @@ def _approvals(rules: ApprovalRules) -> Mapping[str, str]:
 
 def _tier(tier: Tier) -> str:
     return f"{tier.required} needed"
+
+
+def _category_needed(book: RuleBook) -> str:
+    if book.require_category:
+        return "every request must name one"
+    if book.default_category is None:
+        return "a request may name none, and is limited by none then"
+    return f"a request that names none is one of {book.default_category}"
 
 
 def _category(rules: CategoryRules) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from coordinator.budget.checks import RESERVED_NAMES, folded
-from coordinator.budget.limits import UNCATEGORIZED, Limit, Rule, limits_of, treasury_scope
+from coordinator.budget.limits import UNCATEGORIZED, Rule, limits_of, treasury_scope
 from coordinator.budget.rulebook import AgentRules, RuleBook
 from coordinator.budget.wording import per_transaction
-from coordinator.budget.words import REQUESTS, Ask, Charge, Denial, Ruled
+from coordinator.budget.words import REQUESTS, Ask, Charge, Denial, Ruled, Scope
 from coordinator.types import ETH
 
 __all__ = ["TREASURY_RULES", "Treasury", "called", "may_approve", "may_reject", "rule"]
@@ -36,45 +36,53 @@ def rule(ask: Ask, book: RuleBook, treasury: Treasury) -> Ruled:
     The treasury's charges have the limit 0: their cells know the balance, and one that was never observed is empty.
     """
     agent = book.agents.get(ask.agent)
-    denial = _denial(ask, book, agent, treasury)
+    denial = _NO_RULES if _is_empty(book) else _denial(ask, book, agent, treasury)
     if denial is not None or agent is None:
         return Ruled(book.version, denial or _UNKNOWN)
-    charges = [
-        Charge(one.scope, _amount(ask, one.scope.unit, treasury), one.limit, one.rule)
-        for one in _limits_of(book, agent, ask.category, treasury.token)
-    ]
-    charges.append(Charge(treasury_scope(treasury.token), ask.amount, 0, Rule.TREASURY_BALANCE))
-    charges.append(Charge(treasury_scope(ETH), treasury.gas_estimate, 0, Rule.TREASURY_GAS))
+    amounts = {treasury.token: ask.amount, ETH: treasury.gas_estimate, REQUESTS: 1}
+    charges = tuple(
+        [
+            Charge(scope, amounts[scope.unit], limit, name)
+            for scope, limit, name in _limits_of(book, agent, _category(ask, book), treasury.token)
+        ]
+    )
     threshold = agent.requires_approval
     asked = ask.approval_demanded or (threshold is not None and ask.amount > threshold)
     return Ruled(
         book.version,
-        charges=tuple(charges),
+        charges=charges,
         approvals=book.approvals.needed(ask.amount, asked=asked),
         approval_seconds=float(book.approvals.seconds),
     )
 
 
+_Limit = tuple[Scope, int | None, Rule]
+
+
 class _Limits:
-    """The limits of one rule book, each found once: they are asked for with every request."""
+    """The limits of one rule book and of the treasury, each found once: they are asked for with every request."""
 
     def __init__(self, book: RuleBook, token: str) -> None:
         self.book = book
         self.token = token
-        self.found: dict[tuple[str, str], tuple[Limit, ...]] = {}
+        self.found: dict[tuple[str, str], tuple[_Limit, ...]] = {}
 
 
 _newest = _Limits(RuleBook(), "")
 
 
-def _limits_of(book: RuleBook, agent: AgentRules, category: str, token: str) -> tuple[Limit, ...]:
+def _limits_of(book: RuleBook, agent: AgentRules, category: str, token: str) -> tuple[_Limit, ...]:
     global _newest
     known = _newest
     if known.book is not book or known.token != token:
         _newest = known = _Limits(book, token)
     limits = known.found.get((agent.id, category))
     if limits is None:
-        limits = known.found[agent.id, category] = limits_of(book, agent, category, token)
+        limits = known.found[agent.id, category] = (
+            *((one.scope, one.limit, one.rule) for one in limits_of(book, agent, category, token)),
+            (treasury_scope(token), 0, Rule.TREASURY_BALANCE),
+            (treasury_scope(ETH), 0, Rule.TREASURY_GAS),
+        )
     return limits
 
 
@@ -136,7 +144,13 @@ def _stranger(book: RuleBook, name: str, former: Collection[str]) -> Denial | No
     return None
 
 
+_NO_RULES = Denial(Rule.NO_LIMIT, "No rules were applied yet: coordinator policy apply")
 _UNKNOWN = Denial(Rule.UNKNOWN_AGENT, "Agent not registered")
+
+
+def _is_empty(book: RuleBook) -> bool:
+    """Whether these are what stands for the rules of a treasury that never had any."""
+    return not book.version and book == RuleBook()
 
 
 def _denial(ask: Ask, book: RuleBook, agent: AgentRules | None, treasury: Treasury) -> Denial | None:
@@ -148,7 +162,7 @@ def _denial(ask: Ask, book: RuleBook, agent: AgentRules | None, treasury: Treasu
         return Denial(Rule.PROVIDER_ALLOW_LIST, "Provider not whitelisted")
     if ask.provider == treasury.address:
         return Denial(Rule.OWN_TREASURY, "Provider is the treasury itself")
-    unknown = _category_denial(ask.category, book, agent)
+    unknown = _category_denial(ask, book, agent)
     if unknown is not None:
         return unknown
     if agent.spending_limit is None or agent.daily_limit is None:
@@ -161,19 +175,20 @@ def _denial(ask: Ask, book: RuleBook, agent: AgentRules | None, treasury: Treasu
     return None
 
 
-def _category_denial(category: str, book: RuleBook, agent: AgentRules) -> Denial | None:
+def _category(ask: Ask, book: RuleBook) -> str:
+    """What a request is charged as: by the rules of now, as a request keeps the name that it gave, or none."""
+    return ask.category or book.default_category or UNCATEGORIZED
+
+
+def _category_denial(ask: Ask, book: RuleBook, agent: AgentRules) -> Denial | None:
+    category = _category(ask, book)
+    narrowed = category == UNCATEGORIZED and agent.categories is not None
+    if narrowed or (book.require_category and ask.category == UNCATEGORIZED):
+        return Denial(Rule.CATEGORY_ALLOW_LIST, "Request names no category")
     if category == UNCATEGORIZED:
-        if book.require_category or agent.categories is not None:
-            return Denial(Rule.CATEGORY_ALLOW_LIST, "Request names no category")
         return None
     if category not in book.categories:
         return Denial(Rule.UNKNOWN_CATEGORY, f"Unknown category: {category}")
     if agent.categories is not None and category not in agent.categories:
         return Denial(Rule.CATEGORY_ALLOW_LIST, f"Category not allowed: {category}")
     return None
-
-
-def _amount(ask: Ask, unit: str, treasury: Treasury) -> int:
-    if unit == REQUESTS:
-        return 1
-    return treasury.gas_estimate if unit == ETH else ask.amount

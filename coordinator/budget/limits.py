@@ -13,7 +13,7 @@ from coordinator.types import ETH
 __all__ = ["UNCATEGORIZED", "Limit", "Rule", "limits", "limits_of", "treasury_scope"]
 
 UNCATEGORIZED = ""
-"""The category of requests that name none: counted, and never limited."""
+"""The category of requests that name none, where rules do not say what they are: counted, and never limited."""
 
 
 class Rule(StrEnum):

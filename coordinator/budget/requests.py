@@ -38,11 +38,11 @@ _LAST_SECOND = 253_402_300_800
 class SpendingRequest:
     """What an agent wants to buy. `amount` is in base units; `purpose` is for people, and never goes on the chain.
 
-    `category` None is counted for itself. `idempotency_key` names this purchase within the agent: the same key is the
-    same purchase, and without one each request is a new one. The provider has `deadline_seconds` to deliver, and
-    `dispute_window` seconds may pass until the delivery counts as accepted. `terms` is text whose hash goes on the
-    chain. `quoted_amount` was offered at `quoted_at` (unix seconds), `service` is what a reference price is known for.
-    `require_approval` asks for a person's yes whatever the amount.
+    `category` None is what the rules have as `default_category`. `idempotency_key` names this purchase within the
+    agent: the same key is the same purchase, and without one each request is a new one. The provider has
+    `deadline_seconds` to deliver, and `dispute_window` seconds may pass until the delivery counts as accepted. `terms`
+    is text whose hash goes on the chain. `quoted_amount` was offered at `quoted_at` (unix seconds), `service` is what a
+    reference price is known for. `require_approval` asks for a person's yes whatever the amount.
     """
 
     agent_id: str

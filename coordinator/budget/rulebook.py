@@ -44,7 +44,7 @@ __all__ = [
 CATEGORIES = ("data", "compute", "api", "other")
 """The usual categories."""
 DEFAULT_CATEGORY = "other"
-"""Where reports show what named no category."""
+"""Where what named no category is read, and, where the rules say so, counted and limited."""
 CATEGORY_BUDGETS: Mapping[str, int] = MappingProxyType(
     {"data": 300_000_000, "compute": 500_000_000, "api": 200_000_000, "other": 100_000_000}
 )
@@ -58,8 +58,9 @@ class RuleBook:
     """All rules of a treasury. `version` is the ledger's number for them, 0 for rules that no ledger has yet: it is no
     part of their content.
 
-    `providers` None lets everybody be paid. A request must name one of `categories`, or none, which is counted for
-    itself, unless `require_category` denies it. `alerts_at` are the percentages of a budget at which people are told.
+    `providers` None lets everybody be paid. A request must name one of `categories`, or none, unless
+    `require_category` denies that: then it is one of `default_category` (DEFAULT_CATEGORY), or, where that is None,
+    counted for itself and limited by no category. `alerts_at` are the percentages of a budget at which people are told.
     """
 
     total_budget: int | None = None
@@ -69,6 +70,7 @@ class RuleBook:
     )
     providers: frozenset[str] | None = None
     require_category: bool = False
+    default_category: str | None = None
     roles: Mapping[str, AgentLimits] = field(default_factory=lambda: dict(ROLE_LIMITS))
     approvals: ApprovalRules = field(default_factory=ApprovalRules)
     gas: GasRules | None = None
@@ -83,6 +85,10 @@ class RuleBook:
                 raise InvalidInput(f"The agent {agent.id!r} is listed as {name!r}.")
         for name in self.categories:
             a_name(name, "categories")
+        if self.default_category not in (None, DEFAULT_CATEGORY):
+            raise InvalidInput(
+                f"default_category must be {DEFAULT_CATEGORY!r} or None, not {shown(self.default_category)}."
+            )
         for field_name in ("agents", "categories", "roles"):
             object.__setattr__(self, field_name, MappingProxyType(dict(getattr(self, field_name))))
         object.__setattr__(self, "providers", addresses(self.providers, "providers"))
@@ -110,6 +116,8 @@ class RuleBook:
             "categories": {name: _budget_json(one) for name, one in self.categories.items()},
             "providers": _listed(self.providers),
             "require_category": self.require_category,
+            # Left out where it is None: rules of before there was this key keep their hash.
+            **({} if self.default_category is None else {"default_category": self.default_category}),
             "roles": {
                 name: [str(one.spending_limit), str(one.daily_limit), str(one.requires_approval)]
                 for name, one in self.roles.items()
@@ -145,6 +153,7 @@ class RuleBook:
             },
             providers=None if providers is None else frozenset(providers),
             require_category=content["require_category"],
+            default_category=content.get("default_category"),
             roles={name: AgentLimits(*map(int, one)) for name, one in content["roles"].items()},
             approvals=ApprovalRules(
                 approvals["required"],

@@ -66,8 +66,7 @@ class ScopeKind(StrEnum):
     """The chain's own coin, as a budget."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Scope:
+class Scope(NamedTuple):
     """What a limit applies to: unique within a wallet of a chain."""
 
     kind: ScopeKind

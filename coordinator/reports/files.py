@@ -1,7 +1,8 @@
 """Reports for programs and for spreadsheets.
 
-JSON has ints of base units and unix seconds. CSV has decimals of whole USDC and times of UTC; a text that a spreadsheet
-would take for a formula has an apostrophe in front of it there.
+JSON has ints of base units, wei as text (they are too large for many a program), and unix seconds. CSV has decimals
+of whole USDC, in rows about gas of whole ETH, and times of UTC; a text that a spreadsheet would take for a formula has
+an apostrophe in front of it there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from coordinator.budget.wording import decimals
 from coordinator.reports.overtime import Timeline
-from coordinator.reports.summary import Line, Summary
+from coordinator.reports.summary import Gas, Line, Summary
 
 __all__ = ["summary_csv", "summary_json", "timeline_csv", "timeline_json"]
 
@@ -43,6 +44,7 @@ def summary_json(summary: Summary) -> str:
                     "amount": one.amount,
                     "provider": one.provider,
                     "category": one.category,
+                    "yes": one.yes,
                     "required": one.required,
                     "expires_at": one.expires_at,
                 }
@@ -61,6 +63,7 @@ def summary_json(summary: Summary) -> str:
             "paused": [
                 {"agent": one.agent, "at": one.at, "by": one.by, "reason": one.reason} for one in summary.paused
             ],
+            "gas_wei": None if summary.gas is None else _gas(summary.gas),
         }
     )
 
@@ -78,7 +81,9 @@ def timeline_json(timeline: Timeline) -> str:
 
 
 def summary_csv(summary: Summary) -> str:
-    """A row for each budget: its whole time first, then each window that starts again, then requests that wait."""
+    """A row for each budget: its whole time first, then each window that starts again, then requests that wait, then
+    gas.
+    """
     rows: list[Sequence[object]] = [
         ("total", "", "ever", "", _usdc(summary.total_budget), _usdc(summary.spent), _usdc(summary.reserved), "")
     ]
@@ -92,7 +97,12 @@ def summary_csv(summary: Summary) -> str:
                 rows.append((kind, _text(one.name), window.period.value, since, *amounts))
     for ask in summary.waiting:
         rows.append(("approval", _text(ask.approval_id), "", "", "", "", _usdc(ask.amount), ""))
-    return _csv(("kind", "name", "period", "since", "limit", "spent", "reserved", "used"), rows)
+    units = ["USDC"] * len(rows)
+    if summary.gas is not None:
+        rows += _gas_rows(summary.gas)
+    units += ["ETH"] * (len(rows) - len(units))
+    names = ("kind", "name", "period", "since", "limit", "spent", "reserved", "used", "unit")
+    return _csv(names, [(*row, unit) for row, unit in zip(rows, units, strict=True)])
 
 
 def timeline_csv(timeline: Timeline) -> str:
@@ -104,6 +114,32 @@ def timeline_csv(timeline: Timeline) -> str:
         if amount
     ]
     return _csv(("since", "agent", "spent"), sorted(rows))
+
+
+def _gas_rows(gas: Gas) -> list[Sequence[object]]:
+    rows: list[Sequence[object]] = [("gas", "", "ever", "", "", _ether(gas.spent), _ether(gas.reserved), "")]
+    window = gas.window
+    if window is not None:
+        since = "" if window.since is None else _time(window.since)
+        rows.append(("gas", "", window.period.value, since, _ether(window.limit), "", "", _ether(window.used)))
+    return rows
+
+
+def _gas(gas: Gas) -> dict[str, Any]:
+    window = gas.window
+    return {
+        "balance": str(gas.balance),
+        "reserved": str(gas.reserved),
+        "spent": str(gas.spent),
+        "window": None
+        if window is None
+        else {
+            "period": window.period.value,
+            "since": window.since,
+            "used": str(window.used),
+            "limit": str(window.limit),
+        },
+    }
 
 
 def _line(one: Line) -> dict[str, Any]:
@@ -133,6 +169,10 @@ def _csv(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _usdc(amount: int | None) -> str:
     return "" if amount is None else decimals(amount)
+
+
+def _ether(wei: int) -> str:
+    return decimals(wei, 18)
 
 
 def _time(at: int) -> str:

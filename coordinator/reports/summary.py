@@ -6,27 +6,33 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Connection, cast, func, literal, select
 
 from coordinator.budget.cells import Cell
-from coordinator.budget.limits import UNCATEGORIZED, limits
+from coordinator.budget.limits import UNCATEGORIZED, limits, treasury_scope
 from coordinator.budget.periods import window_start
 from coordinator.budget.rulebook import DEFAULT_CATEGORY, RuleBook
 from coordinator.budget.words import Period, ReservationState, Scope, ScopeKind
 from coordinator.store import Ledger, asks, pauses, reservations, rulebooks, scopes, treasuries, usage
 from coordinator.store.accounts import Account
 from coordinator.store.budget_schema import reservations as table
+from coordinator.store.budget_schema import votes
+from coordinator.store.bulk import among
+from coordinator.store.losses import GAS
 from coordinator.store.pauses import Pause
+from coordinator.store.schema import losses
+from coordinator.types import ETH
 
-__all__ = ["Frozen", "Line", "Summary", "Waiting", "Window", "report"]
+__all__ = ["Frozen", "Gas", "Line", "Summary", "Waiting", "Window", "report"]
 
+_GWEI = 10**9
 _PERIODS = tuple(one for one in Period if one is not Period.EVER)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """How much of a limit that starts again is used in its window of now. `since` is unix seconds, None if the window
-    rolls.
+    rolls or never ends.
     """
 
     period: Period
@@ -49,14 +55,28 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Gas:
+    """The treasury's ETH, in wei: what it held when it was looked at last (LARGEST stands for more, too: cells have
+    no room for it), what is reserved of that for fees, and what fees have cost, ever. `window` is the budget of gas,
+    None if there is none.
+    """
+
+    balance: int
+    reserved: int
+    spent: int
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request that waits for so many yeses, until `expires_at`."""
+    """A request that waits for so many yeses, of which it has some, until `expires_at`."""
 
     approval_id: str
     agent: str
     amount: int
     provider: str
     category: str
+    yes: int
     required: int
     expires_at: float
 
@@ -73,7 +93,7 @@ class Frozen:
 class Summary:
     """Everything, at one moment. `total_budget` is None as long as none is set, `token` as long as there is no
     treasury. Agents and categories are in the order of their names; what named no category counts as `other`. `paused`
-    is who may spend nothing until somebody resumes it.
+    is who may spend nothing until somebody resumes it. `gas` is the only thing that is no USDC.
     """
 
     chain_id: int
@@ -88,6 +108,7 @@ class Summary:
     waiting: tuple[Waiting, ...] = ()
     frozen: tuple[Frozen, ...] = ()
     paused: tuple[Pause, ...] = ()
+    gas: Gas | None = None
 
     @property
     def remaining(self) -> int | None:
@@ -121,6 +142,7 @@ def report(ledger: Ledger, account: Account) -> Summary:
         cells = {one.scope: one.cell for one in rows if one.cell.window_start == starts[one.scope.period]}
         funded = _funded(connection, account)
         waiting = _waiting(connection, account, now)
+        fees = _fees(connection, account)
         frozen = [row for row in scopes.listed(connection, account) if row.frozen is not None]
     total = cells.get(Scope(ScopeKind.TOTAL, "", Period.EVER, token))
     known = {one.scope: one.limit for one in limits(book, token)}
@@ -139,6 +161,7 @@ def report(ledger: Ledger, account: Account) -> Summary:
         tuple(waiting),
         tuple(Frozen(row.scope, row.frozen or "") for row in frozen),
         paused,
+        _gas(known, cells, fees, now),
     )
 
 
@@ -186,9 +209,31 @@ def _windows(
         if limit is None:
             continue
         cell = cells.get(scope)
-        since = None if scope.period is Period.ROLLING_DAY else window_start(scope.period, now)
+        since = None if scope.period in (Period.ROLLING_DAY, Period.EVER) else window_start(scope.period, now)
         found.append(Window(scope.period, since, 0 if cell is None else cell.used_at(now), limit))
     return tuple(sorted(found, key=lambda one: list(Period).index(one.period)))
+
+
+def _gas(known: Mapping[Scope, int | None], cells: Mapping[Scope, Cell], fees: int, now: float) -> Gas:
+    wallet = cells.get(treasury_scope(ETH))
+    budgets = [one for one in known if one.kind is ScopeKind.GAS]
+    windows = _windows(budgets, known, cells, now)
+    return Gas(
+        0 if wallet is None else wallet.lim or 0,
+        0 if wallet is None else wallet.reserved,
+        fees,
+        windows[0] if windows else None,
+    )
+
+
+def _fees(connection: Connection, account: Account) -> int:
+    """What everything that was mined has cost. Amounts are text, and a database's whole numbers may be too small for
+    their sum in wei: gwei and the rest are summed apart.
+    """
+    amount = cast(losses.c.amount, BigInteger)
+    query = select(func.sum(amount / literal(_GWEI, BigInteger)), func.sum(amount % literal(_GWEI, BigInteger)))
+    gwei, rest = connection.execute(query.where(account.owns(losses), losses.c.kind == GAS)).one()
+    return int(gwei or 0) * _GWEI + int(rest or 0)
 
 
 def _funded(connection: Connection, account: Account) -> _Funded:
@@ -207,11 +252,24 @@ def _funded(connection: Connection, account: Account) -> _Funded:
 
 def _waiting(connection: Connection, account: Account, now: float) -> list[Waiting]:
     rows = [one for one in asks.waiting(connection, account) if one.expires_at > now]
-    about = reservations.by_ids(connection, [one.reservation_id for one in rows]) if rows else {}
+    numbers = [one.reservation_id for one in rows]
+    about = reservations.by_ids(connection, numbers) if rows else {}
+    said = select(votes.c.reservation_id, func.count()).where(among(connection, votes.c.reservation_id, numbers))
+    said = said.where(votes.c.yes).group_by(votes.c.reservation_id)
+    yes = {number: int(count) for number, count in connection.execute(said)}
     found = []
     for row in rows:
-        one = about[row.reservation_id]
+        one, number = about[row.reservation_id], row.reservation_id
         found.append(
-            Waiting(row.approval_id, one.agent, one.amount, one.provider, one.category, row.required, row.expires_at)
+            Waiting(
+                row.approval_id,
+                one.agent,
+                one.amount,
+                one.provider,
+                one.category,
+                yes.get(number, 0),
+                row.required,
+                row.expires_at,
+            )
         )
     return found

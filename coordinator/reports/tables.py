@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from actp.units import format_usdc
+from actp.units import format_ether, format_usdc
 from coordinator.alerts.wording import scope_name
-from coordinator.budget.words import Period
-from coordinator.reports.summary import Line, Summary
+from coordinator.budget.words import LARGEST, Period
+from coordinator.reports.summary import Gas, Line, Summary
 
 __all__ = ["print_summary"]
 
@@ -27,6 +27,7 @@ _PERIODS = {
     Period.MONTH: "month",
     Period.ROLLING_DAY: "24 h",
 }
+_GAS_PERIODS = {period: f"per {name}" for period, name in _PERIODS.items()} | {Period.EVER: "in all"}
 _NEARLY, _FULL = 80, 100
 
 
@@ -53,6 +54,8 @@ def _tables(summary: Summary, plain: bool) -> Iterator[tuple[str, Table]]:
         yield "Agents", _lines(summary.agents, plain)
     if summary.categories:
         yield "Categories", _lines(summary.categories, plain)
+    if summary.gas is not None:
+        yield "Gas in ETH", _gas(summary.gas, plain)
     if summary.waiting:
         yield "Waiting for approval", _waiting(summary, plain)
     if summary.frozen:
@@ -93,13 +96,28 @@ def _lines(lines: tuple[Line, ...], plain: bool) -> Table:
     return table
 
 
+def _gas(gas: Gas, plain: bool) -> Table:
+    table = _table(plain)
+    for name in ("Spent", "Reserved", "In the treasury"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("Budget", overflow="fold")
+    window = gas.window
+    budget = Text("none", style="dim")
+    if window is not None:
+        how = f"{format_ether(window.used)} of {format_ether(window.limit)} {_GAS_PERIODS[window.period]}"
+        budget = Text(how, style=_style(window.used, window.limit))
+    held = f"{'at least ' if gas.balance == LARGEST else ''}{format_ether(gas.balance)}"
+    table.add_row(Text(format_ether(gas.spent)), Text(format_ether(gas.reserved)), Text(held), budget)
+    return table
+
+
 def _waiting(summary: Summary, plain: bool) -> Table:
     table = _table(plain)
     table.add_column("Approval", no_wrap=True)  # to be copied
     table.add_column("Agent", overflow="fold")
     table.add_column("USDC", justify="right", no_wrap=True)
     table.add_column("Category", overflow="fold")
-    table.add_column("Yeses needed", justify="right")
+    table.add_column("Yes", justify="right", no_wrap=True)
     table.add_column("Until", overflow="fold")
     for one in summary.waiting:
         table.add_row(
@@ -107,7 +125,7 @@ def _waiting(summary: Summary, plain: bool) -> Table:
             Text(_clean(one.agent)),
             Text(format_usdc(one.amount)),
             Text(_clean(one.category)),
-            Text(str(one.required)),
+            Text(f"{one.yes} of {one.required}"),
             Text(_time(one.expires_at)),
         )
     return table

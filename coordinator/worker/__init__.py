@@ -6,6 +6,7 @@ worker.run(stop)  # or step(), or wait(reservation_id)
 
 from __future__ import annotations
 
+from coordinator.worker.sessions import Session
 from coordinator.worker.worker import Worker
 
-__all__ = ["Worker"]
+__all__ = ["Session", "Worker"]

@@ -22,6 +22,8 @@ from coordinator.policy import PolicySettings
 from coordinator.store import dispatches, operations, pauses, reservations
 from coordinator.store.dispatches import WAITING, Dispatch
 from coordinator.types import IntentType
+from coordinator.worker import measuring, saying
+from coordinator.worker.sessions import Session
 
 __all__ = ["Dispatching"]
 
@@ -37,11 +39,14 @@ _Granted = tuple[Dispatch, Reservation]
 
 
 class Dispatching:
-    """Hands on the grants of one treasury. For one thread."""
+    """Hands on the grants of one treasury, in a session only what fits into it. For one thread."""
 
-    def __init__(self, client: ACTPClient, authority: Authority, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, client: ACTPClient, authority: Authority, lifecycle: Lifecycle, session: Session | None = None
+    ) -> None:
         self._client = client
         self._authority = authority
+        self._session = session
         self._lifecycle = lifecycle
         # A batch is judged as a whole, so several are put into one only where no rule looks at single ones: whether a
         # purchase is allowed must not depend on what else waits.
@@ -57,6 +62,8 @@ class Dispatching:
         authority = self._authority
         with authority.ledger.read() as connection:
             due = self._due(connection)
+        if due and self._session is not None:
+            due = self._session.admit(due)
         if not due:
             return False
         now = self._client.now()
@@ -70,9 +77,12 @@ class Dispatching:
                 for one in sorted(still.values(), key=lambda one: one.id)
                 if one.state == WAITING and held[one.reservation_id].state is ReservationState.HELD
             ]
-            self._hand(connection, granted, now)
+            lines = self._hand(connection, granted, now)
             point(CrashPoint.BEFORE_DISPATCH)
         point(CrashPoint.AFTER_DISPATCH)
+        for line in lines:
+            _log.info("%s", line)
+        measuring.dispatched(granted, authority.ledger.now())
         return bool(granted)
 
     def _due(self, connection: Connection) -> list[Dispatch]:
@@ -82,9 +92,10 @@ class Dispatching:
             return []
         return dispatches.waiting(connection, account, without_agents=tuple(paused), limit=_MOST)
 
-    def _hand(self, connection: Connection, granted: Sequence[_Granted], now: int) -> None:
+    def _hand(self, connection: Connection, granted: Sequence[_Granted], now: int) -> list[str]:
+        """Hands these on; what the log is to say of it once it is committed."""
         account = self._authority.account
-        changes, possible = [], []
+        changes, possible, lines = [], [], []
         for one in granted:
             refusal = _refusal(_request([one], now))
             if refusal is None:
@@ -103,8 +114,10 @@ class Dispatching:
             operation = known[request.agent, request.key or ""]
             numbers |= {dispatch.id: operation.id for dispatch, _ in group}
             changes += [Change(row.id, row.state, operation_id=operation.id) for _, row in group]
+            lines.append(saying.handed_on(request.agent, operation.id, [row.id for _, row in group]))
         dispatches.hand(connection, numbers)
-        move_all(connection, account, changes, self._authority.ledger.now_by(connection))
+        moved = move_all(connection, account, changes, self._authority.ledger.now_by(connection))
+        return [*lines, *saying.changes({row.id: row.state for _, row in granted}, moved)]
 
     def _groups(self, granted: Sequence[_Granted]) -> list[list[_Granted]]:
         """What becomes one operation each: several of one agent, or one."""

@@ -14,6 +14,7 @@ from coordinator.crash import CrashPoint, point
 from coordinator.store import dispatches, fundings, losses, reservations, treasuries, verdicts
 from coordinator.store.fundings import Funding
 from coordinator.types import IntentType, Stage
+from coordinator.worker import saying
 
 __all__ = ["Following", "shares"]
 
@@ -69,6 +70,8 @@ class Following:
             self._freeze(connection, parts, now)
             point(CrashPoint.BEFORE_FOLLOW)
         point(CrashPoint.AFTER_FOLLOW)
+        for line in saying.changes({number: row.state for number, row in rows.items()}, moved):
+            _log.info("%s", line)
         return bool(changes)
 
     def _changes(self, parts: Sequence[Funding], fee: int | None, did: bool, seen: int) -> list[Change]:

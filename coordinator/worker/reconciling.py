@@ -12,11 +12,12 @@ from actp.client import ACTPClient
 from actp.errors import RpcError, RpcUnavailable
 from actp.events import Cursor, StaleCursor
 from actp.rpc import quantity
+from actp.units import format_usdc
 from coordinator.authority import Authority
 from coordinator.budget.cells import Cell
 from coordinator.budget.limits import treasury_scope
 from coordinator.budget.words import FOR_EVER, Period, ReservationState, Scope, ScopeKind
-from coordinator.store import fundings, reconciliations, scopes, usage
+from coordinator.store import fundings, reconciliations, reservations, scopes, treasuries, usage
 from coordinator.store.fundings import Booked
 from coordinator.store.reconciliations import Reconciliation
 from coordinator.types import BlockRef
@@ -71,8 +72,9 @@ class Reconciling:
     def run(self, *, once: bool = False) -> Reconciliation | None:
         """Compares now, and writes down what was found: if ledger and chain differ, nothing more is granted until
         somebody lets it. That the treasury holds less than is promised counts when two comparisons in a row have found
-        it; if this is the only one (`once`), when the wallet itself holds less as well. None where the node does not
-        show all up to a final block. Raises RpcError, RpcUnavailable, StoreError.
+        it; if this is the only one (`once`), when the wallet holds less in the newest block, whether any worker has
+        looked at it since or not. None where the node does not show all up to a final block. Raises RpcError,
+        RpcUnavailable, StoreError.
         """
         authority = self._authority
         # The ledger first: what it calls spent is final in every block that is final afterwards.
@@ -88,9 +90,9 @@ class Reconciling:
         drifts = self._compare(ledger)
         # After a reorganisation, or where there is no guard, it may look short until the next block is looked at.
         lasting = min(short, int(before[0].ledger.get("short", 0))) if before else 0
-        if short > lasting and once:
-            lasting = max(lasting, min(short, self._short_now()))
-        return self._note(final, ledger, drifts, short, lasting)
+        if once:
+            lasting = max(lasting, self._short_now())
+        return self._note(final, ledger, drifts, max(short, lasting), lasting)
 
     def _note(
         self, final: BlockRef, ledger: Mapping[str, Booked], drifts: list[_Drift], short: int, lasting: int
@@ -98,10 +100,10 @@ class Reconciling:
         authority, chain = self._authority, self._chain
         drift = sum(one.amount for one in drifts) + lasting
         if drift:
-            named = ", ".join(f"{one.transaction_id} by {one.amount}" for one in drifts[:3])
-            parts = [f"ledger and chain differ by {drift} base units at block {final.number}"]
+            named = ", ".join(f"{one.transaction_id} by {format_usdc(one.amount)} USDC" for one in drifts[:3])
+            parts = [f"ledger and chain differ by {format_usdc(drift)} USDC at block {final.number}"]
             parts += [f"escrows: {named}"] if drifts else []
-            parts += [f"the treasury holds {lasting} less than is promised"] if lasting else []
+            parts += [f"the treasury holds {format_usdc(lasting)} USDC less than is promised"] if lasting else []
             reason = "; ".join(parts)
             _log.error("%s", reason)
             authority.freeze(Scope(ScopeKind.TOTAL, "", Period.EVER, authority.token), reason)
@@ -126,6 +128,9 @@ class Reconciling:
         with authority.ledger.write() as connection:
             now = authority.ledger.now_by(connection)
             reconciliations.add(connection, authority.account, found, now)
+        if not drift:
+            amounts = [format_usdc(int(str(found.ledger[name]))) for name in ("spent", "returned")]
+            _log.info("ledger and chain agree at block %d: %s USDC spent, %s USDC returned", final.number, *amounts)
         return replace(found, at=now)
 
     def _compare(self, ledger: Mapping[str, Booked]) -> list[_Drift]:
@@ -168,14 +173,34 @@ class Reconciling:
         return [one.cell for one in usage.of_cells(connection, account, {(row.id, FOR_EVER) for row in rows})]
 
     def _short_now(self) -> int:
-        """By how much more is promised than the wallet holds in the newest block, and than it held when it was looked
-        at last, which may have been meanwhile.
+        """By how much more is promised than the wallet holds in the newest block. What was paid since somebody has
+        looked at it is called promised until somebody looks again, and is there no more.
         """
         authority = self._authority
-        balance = self._client.token.balance_of(authority.account.wallet)
+        account = authority.account
         with authority.ledger.snapshot() as connection:
-            (cell,) = self._cells(connection)
-            return min(self._shortfall(connection), max(cell.reserved - balance, 0))
+            treasury = treasuries.read(connection, account)
+            promised = self._promised(connection)
+        seen = -1 if treasury is None or treasury.block is None else treasury.block.number
+        balance = self._client.token.balance_of(account.wallet)
+        # After the balance: then what it does not show as paid may be among these, and never the other way round.
+        paid = {one for one, (_, block) in self._chain.created.items() if block > seen} | self._created_since(seen)
+        with authority.ledger.snapshot() as connection:
+            # Somebody may have looked, or granted more out of what has arrived, meanwhile.
+            promised = min(promised, self._promised(connection))
+            rows = reservations.by_transactions(connection, account, sorted(paid)) if paid else []
+        return max(promised - sum(row.amount for row in rows) - balance, 0)
+
+    def _promised(self, connection: Connection) -> int:
+        return sum(one.reserved for one in self._cells(connection))
+
+    def _created_since(self, seen: int) -> set[str]:
+        """The escrows of the treasury in blocks that are not final, after one."""
+        try:
+            newer = self._client.events.created_by(self._authority.account.wallet, self._chain.cursor)
+        except StaleCursor as error:
+            raise RpcUnavailable(f"A block is gone meanwhile: {error.message}", hint="Try again.") from error
+        return {one.transaction_id for one in newer if one.transaction_id is not None and one.block > seen}
 
     def _read_to(self, final: BlockRef) -> bool:
         """Brings what is known of the chain up to a final block; False if the node is behind it."""

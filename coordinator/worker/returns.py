@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from actp.client import ACTPClient
@@ -13,10 +14,12 @@ from coordinator.authority import Authority, Change
 from coordinator.budget.words import ReservationState
 from coordinator.store import fundings
 from coordinator.types import BlockRef
+from coordinator.worker import saying
 from coordinator.worker.finality import final_block
 
 __all__ = ["Returns", "back_from", "is_over"]
 
+_log = logging.getLogger(__name__)
 _EVERY = 1.0
 _MANY = 100
 _EVENTS = ("EscrowRefunded", "StateTransitioned")
@@ -55,7 +58,8 @@ class Returns:
         due = [one for one in ended if one[0] not in self._looked[1]]
         changes = self._changes(due, final) if due else []
         if changes:
-            authority.move(changes)
+            for line in saying.came_back(authority.move(changes)):
+                _log.info("%s", line)
         self._looked[1].update(number for number, _, _ in due)
         self._after = ended[-1][0]
         return bool(due)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from actp.client import ACTPClient
-from actp.engine.running import run_rounds
-from actp.errors import ActpError, ConfigError, RpcError, RpcUnavailable
+from actp.engine.running import run_rounds, run_until
+from actp.errors import RpcError, RpcUnavailable
 from coordinator.alerts import notice
+from coordinator.alerts.telling import telling
 from coordinator.authority import Authority
 from coordinator.budget.words import Reservation, ReservationState
 from coordinator.errors import LedgerConflict
@@ -23,11 +23,10 @@ from coordinator.worker.disputes import Disputes
 from coordinator.worker.following import Following
 from coordinator.worker.reconciling import Reconciling
 from coordinator.worker.returns import Returns
+from coordinator.worker.sessions import Session
 from coordinator.worker.treasury import Treasury
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from coordinator.alerts.addresses import Address
 
 __all__ = ["Worker"]
@@ -38,7 +37,6 @@ _UNFUNDED = frozenset({ReservationState.HELD, ReservationState.SUBMITTING})
 _LONGEST_PAUSE = 0.25
 _CHORES_EVERY = 1.0
 _RECONCILE_SECONDS = 300.0
-_TELL_EVERY = 2.0
 
 
 class Worker:
@@ -46,7 +44,8 @@ class Worker:
 
     `lifecycle` is over the ledger of `authority`, which from then on asks this worker to look at the treasury before it
     denies something for want of money. `addresses` are told of alerts while `run` runs. Ledger and chain are compared
-    every `reconcile_seconds`.
+    every `reconcile_seconds`. With a `session`, a grant is handed on once the session has reserved its amount; give it
+    to every worker of the treasury.
     """
 
     def __init__(
@@ -57,11 +56,13 @@ class Worker:
         *,
         addresses: Sequence[Address] = (),
         reconcile_seconds: float = _RECONCILE_SECONDS,
+        session: Session | None = None,
     ) -> None:
         self._authority = authority
         self._lifecycle = lifecycle
         self._addresses = tuple(addresses)
-        self._dispatching = Dispatching(client, authority, lifecycle)
+        self._session = session
+        self._dispatching = Dispatching(client, authority, lifecycle, session)
         self._following = Following(authority)
         self._treasury = Treasury(client, authority, lifecycle)
         self._returns = Returns(client, authority)
@@ -102,7 +103,7 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set. Trouble with node or store is waited out; raises ConfigError."""
-        with self._telling():
+        with telling(self._authority.ledger, self._authority.account, self._addresses):
             try:
                 run_rounds(self.step, stop, longest=_LONGEST_PAUSE, log=_log)
             finally:
@@ -112,23 +113,14 @@ class Worker:
         """Works until what was granted is funded or has failed, or the time is over; how far it is then. Trouble with
         node or store is waited out. Raises KeyError if there is no such reservation, ConfigError.
         """
-        until = time.monotonic() + timeout
-        pause = 0.0
-        while True:
+
+        def look() -> Reservation:
             found = self._authority.find(reservation_id)
             if found is None:
                 raise KeyError(reservation_id)
-            if found.state not in _UNFUNDED or time.monotonic() >= until:
-                return found
-            try:
-                busy = self.step()
-            except ConfigError:
-                raise
-            except ActpError as error:
-                _log.warning("%s", error)
-                busy = False
-            pause = 0.0 if busy else min(max(pause * 1.5, 0.005), 0.1)
-            time.sleep(pause)
+            return found
+
+        return run_until(self.step, look, lambda one: one.state not in _UNFUNDED, timeout=timeout, log=_log)
 
     def _once(self, work: Callable[[], bool]) -> bool:
         try:
@@ -143,29 +135,11 @@ class Worker:
         if now - self._chores_at < _CHORES_EVERY:
             return
         self._chores_at = now
+        if self._session is not None:
+            self._session.round()
         with suppress(LedgerConflict):
-            authority.expire()
+            expired = authority.expire()
+            if expired:
+                _log.info("expired, as nobody has answered in time: %d", expired)
             seals.seal_all(authority.ledger, authority.account)
             notice(authority.ledger, authority.account)
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Alerts are sent by a thread of their own: addresses may be slow."""
-        if not self._addresses:
-            yield
-            return
-        from coordinator.alerts.telling import Teller
-
-        teller = Teller(self._authority.ledger, self._authority.account, self._addresses)
-        stop = threading.Event()
-
-        def tell() -> None:
-            run_rounds(lambda: teller.step() > 0, stop, longest=_TELL_EVERY, log=_log)
-
-        thread = threading.Thread(target=tell, name="coordinator-alerts", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(_LONGEST_PAUSE)

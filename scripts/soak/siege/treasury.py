@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import threading
 from collections.abc import Mapping
@@ -26,13 +25,11 @@ from coordinator.lifecycle import Lifecycle
 from coordinator.policy import PolicySettings
 from coordinator.proofs import ProofKey
 from coordinator.store.accounts import Account
+from scripts.soak.processes import key_of_this_process, say_ready
 
-__all__ = ["CHAIN_ID", "KEY_VARIABLE", "READY_VARIABLE", "Plan", "Treasury"]
+__all__ = ["CHAIN_ID", "Plan", "Treasury"]
 
 CHAIN_ID = 31_337
-KEY_VARIABLE = "PRIVATE_KEY"
-READY_VARIABLE = "SIEGE_READY"
-"""Names the file that a process makes when it begins to work."""
 
 _ENGINE = EnginePolicy(
     most_open=400, poll=0.1, resend_after=1.0, stuck_after=20.0, first_pause=0.1, final_check=0.5, wait_for=1.0
@@ -110,8 +107,8 @@ class Treasury:
 
 def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
-    treasury = Treasury(Plan.read(Path(sys.argv[1])), os.environ[KEY_VARIABLE])
-    Path(os.environ[READY_VARIABLE]).touch()
+    treasury = Treasury(Plan.read(Path(sys.argv[1])), key_of_this_process())
+    say_ready()
     treasury.lifecycle.run(threading.Event())
     return 0
 

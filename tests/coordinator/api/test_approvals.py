@@ -8,6 +8,7 @@ import pytest
 
 from actp.errors import InvalidInput
 from coordinator.budget.rulebook import ApprovalRules
+from coordinator.budget.words import Period, Scope, ScopeKind
 from tests.coordinator.api.support import BOSS, USDC, want
 
 DAY = 86_400
@@ -159,6 +160,20 @@ def test_an_offer_during_a_pause_leaves_the_request_waiting(crew, who):
     assert answer.approval_id == approval_id
     assert (list(crew.pending_approvals), crew.get_report()["reserved"]) == ([approval_id], 60 * USDC)
     crew.resume(who, reason="looked")
+    assert crew.accept_quote(approval_id, 20 * USDC, wait=False).approved
+
+
+def test_an_offer_while_a_budget_is_frozen_leaves_the_request_waiting(crew):
+    """Else looking into a drift ends what only had to wait for the end of it."""
+    approval_id = wait_for(crew)
+    token = crew._authority.token
+    scope = Scope(ScopeKind.TOTAL, "", Period.EVER, token)
+    crew._authority.freeze(scope, "drift")
+    answer = crew.accept_quote(approval_id, 20 * USDC, wait=False)
+    assert (answer.approved, answer.requires_approval, answer.rule) == (False, True, "scope_frozen")
+    assert "drift" in answer.reason
+    assert (list(crew.pending_approvals), crew.get_report()["reserved"]) == ([approval_id], 60 * USDC)
+    crew._authority.unfreeze(scope, "looked")
     assert crew.accept_quote(approval_id, 20 * USDC, wait=False).approved
 
 

@@ -29,6 +29,19 @@ def test_a_grant_names_the_transaction_and_what_remains(crew):
     assert crew.find(granted.reservation_id).tx_id == granted.tx_id
 
 
+def test_a_denial_and_a_question_say_what_remains_too(crew):
+    """Else an agent that is denied has to guess what it may ask for."""
+    ask(crew, 40 * USDC)
+    denied = ask(crew, 150 * USDC)
+    assert (denied.approved, denied.remaining_daily, denied.remaining_total) == (False, 260 * USDC, 560 * USDC)
+    asked = ask(crew, 60 * USDC)
+    assert (asked.requires_approval, asked.remaining_daily, asked.remaining_total) == (True, 200 * USDC, 500 * USDC)
+    own = crew.approve_spending(asked.approval_id, "ann")
+    assert (own.rule, own.remaining_daily) == ("approver", 200 * USDC)
+    stranger = ask(crew, agent="bob")
+    assert (stranger.remaining_daily, stranger.remaining_total) == (None, 500 * USDC)
+
+
 def test_the_reasons_of_denials_keep_their_words(crew):
     assert ask(crew, agent="bob").reason == "Agent not registered"
     assert ask(crew, 150 * USDC).reason == "Amount 150.0 exceeds per-tx limit 100.0"
@@ -152,6 +165,17 @@ def test_a_denied_key_stays_denied_and_a_new_one_is_decided_anew(crew):
 def test_unknown_categories_and_agents_are_denied(crew):
     assert ask(crew, category="toys").reason == "Unknown category: toys"
     assert ask(crew, agent="nobody").rule == "unknown_agent"
+
+
+def test_the_budget_of_other_limits_what_names_no_category_as_soon_as_the_rules_say_so(crew):
+    """Else either leaving the category out gets around its budget, or the example of the page is denied."""
+    assert ask(crew, 101 * USDC, "boss").approved
+    crew.default_category = "other"
+    assert crew.default_category == "other"
+    denied = ask(crew, 101 * USDC, "boss")
+    assert (denied.rule, denied.used, denied.limit) == ("category_budget", 0, 100 * USDC)
+    assert ask(crew, 99 * USDC, "boss").approved
+    assert ask(crew, 2 * USDC, category="other").used == 99 * USDC
 
 
 def test_the_usual_categories_have_budgets_and_what_names_none_has_not(crew):

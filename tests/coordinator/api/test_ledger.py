@@ -55,11 +55,23 @@ def test_opening_again_without_a_total_keeps_it(office):
     assert office.events(again).count("rules_applied") == 3
 
 
-def test_without_any_total_nothing_opens(office):
-    with pytest.raises(InvalidInput, match="no total budget"):
-        office.deciding(None)
-    with pytest.raises(InvalidInput, match="no total budget"):
-        office.deciding(None, rules=RuleBook())
+def test_without_any_rules_everything_is_denied_and_looking_makes_none(office):
+    """A denial is an answer, not an error: who asks too early is told what is missing, and asks again."""
+    crew = BudgetCoordinator(office.client, store=office.store(), worker=False)
+    denied = ask(crew)
+    assert (denied.approved, denied.rule, denied.state) == (False, "no_limit", "denied")
+    assert denied.reason == "No rules were applied yet: coordinator policy apply"
+    assert office.events(crew) == ["denied"]
+    crew.close()
+    crew = office.deciding(None)  # with agents, and no total
+    assert (ask(crew).rule, ask(crew).reason) == ("no_limit", "There is no total budget")
+    assert crew.category_budgets["other"] == 100 * USDC, "the first rules have the usual budgets, whoever makes them"
+    crew.total_budget = 600 * USDC
+    assert ask(crew).approved
+
+
+def test_rules_without_a_total_deny_everything(office):
+    assert ask(office.deciding(None, rules=RuleBook())).reason == "There is no total budget"
 
 
 @pytest.mark.parametrize("total", [-1, 2**63, 1.0, "1000", True])

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from actp.errors import ActpError, ConfigError
-from coordinator.authority import Authority, KeyTaken
+from coordinator.authority import Authority, Change, KeyTaken
 from coordinator.authority.verifying import verify
 from coordinator.budget.rules import GasRules
 from coordinator.budget.words import LARGEST, ReservationState
@@ -119,7 +119,8 @@ def test_without_a_limit_everything_is_denied(serve, agents, total_budget):
 
 def test_an_unknown_agent_and_a_treasury_without_any_rules_are_denied(serve):
     authority = serve()
-    assert authority.request(ask()).denial.message == "Agent not registered"
+    early = authority.request(ask()).denial
+    assert (early.rule, early.message) == ("no_limit", "No rules were applied yet: coordinator policy apply")
     authority.apply(book(), "test")
     assert authority.request(ask("eve")).denial.message == "Agent not registered"
 
@@ -325,6 +326,30 @@ def test_a_rolling_day_counts_the_last_24_hours_and_never_less(serve, clock):
     assert cell(authority, ScopeKind.AGENT, **kind)[:2] == (0, 30 * USDC)
 
 
+def test_a_rolling_day_that_a_clock_was_ahead_in_is_full_until_then_and_another_kind_of_day_is_not(serve, clock):
+    """What budget/README.md tells operators: nothing is forgotten by it, and nobody has to wait."""
+    authority = serve()
+
+    def rules(period):
+        one = agent(daily_period=period, requires_approval=None)
+        authority.apply(book(one, total=5_000 * USDC), "test")
+
+    rules(Period.ROLLING_DAY)
+    fund(authority)
+    clock.advance(10 * DAY)
+    granted = [authority.request(ask(amount=100 * USDC)).state for _ in range(3)]
+    clock.set_back(10 * DAY)
+    assert granted == [S.HELD] * 3
+    assert rule_of(authority.request(ask(amount=1))) == "daily_limit"
+    rules(Period.DAY)
+    assert authority.request(ask(amount=100 * USDC)).state is S.HELD
+    rules(Period.ROLLING_DAY)
+    clock.advance(11 * DAY)
+    assert rule_of(authority.request(ask(amount=1))) == "daily_limit"
+    clock.advance(3_600)
+    assert authority.request(ask(amount=100 * USDC)).state is S.HELD
+
+
 def test_what_is_charged_while_the_clock_is_set_back_counts_as_long_as_anything_else(serve, clock):
     authority = serve()
     authority.apply(book(agent(daily_period=Period.ROLLING_DAY, daily_limit=30 * USDC)), "test")
@@ -363,6 +388,17 @@ def test_a_rate_counts_requests_and_not_amounts(serve, clock):
         "Would exceed the agent's number of requests. Made: 2, Limit: 2"
     )
     clock.advance(3_600)
+    assert authority.request(ask(amount=1)).state is S.HELD
+
+
+def test_a_request_that_came_to_nothing_counts_in_no_rate(serve):
+    """Else fundings that fail use up an agent's day, with nothing bought."""
+    authority = serve()
+    authority.apply(book(agent(rate={Period.DAY: 1})), "test")
+    fund(authority)
+    first = authority.request(ask(amount=1))
+    assert rule_of(authority.request(ask(amount=1))) == "agent_rate"
+    authority.move([Change(first.reservation_id, S.RELEASED, reason="it failed")])
     assert authority.request(ask(amount=1)).state is S.HELD
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from actp.engine.store import open_store
-from coordinator.authority import Authority, AuthoritySettings, deciding
+from coordinator.authority import Authority, AuthoritySettings
+from coordinator.authority.batching import Deposed
 from coordinator.authority.deciding import Item
 from coordinator.authority.verifying import verify
 from coordinator.budget.judging import rule
@@ -185,10 +186,16 @@ def test_who_takes_over_ends_the_epoch_of_everybody_else(treasury, shared, monke
     known = treasury.book()
     items = [Item(one, rule(one, known, treasury.treasury())) for one in (ask("ann", 1), ask("bob", 1))]
 
-    def decide(*_):
-        raise AssertionError("a batch of an epoch that is over was decided")
+    real, ended = treasury._batches.decide, []
 
-    monkeypatch.setattr(deciding._Commit, "decide", decide)
+    def decide(*batch):
+        with pytest.raises(Deposed):
+            real(*batch)
+        ended.append(True)
+        raise Deposed
+
+    monkeypatch.setattr(treasury._batches, "decide", decide)
     outcomes = treasury._decide_batch(items)
+    assert ended
     assert [one.denial for one in outcomes] == [None, None], "each was decided alone"
     assert_sound(treasury)

@@ -68,6 +68,20 @@ def test_the_full_example_leaves_no_key_out():
     assert set(data["agents"]["research-agent"]) | {"role"} == set(_AGENT_KEYS)
 
 
+@pytest.mark.parametrize(
+    ("head", "default"),
+    [
+        ("", "other"),
+        ("default_category = 'none'", None),
+        ("[categories]\ndata = 1\nother = 1", "other"),
+        ("[categories]\ndata = 1", None),
+    ],
+)
+def test_what_a_file_calls_other_is_what_names_no_category_unless_it_says_otherwise(head, default):
+    """Else whoever leaves the category out gets around the budgets of all categories."""
+    assert rules_from(tomllib.loads(f"total_budget = 9\n{head}")).default_category == default
+
+
 def test_without_a_table_of_categories_the_usual_ones_are_counted():
     book = rules_from(tomllib.loads(SMALL))
     assert {name: one.budget for name, one in book.categories.items()} == dict.fromkeys(CATEGORIES)
@@ -110,6 +124,11 @@ BAD = [
     ('total_budget = "1 USDC"\n[gas]\nbudget = "1 USDC"', "gas.budget: '1 USDC' is no amount"),
     ('total_budget = "1 USDC"\nalerts_at = [0]', "alerts_at: must be a list of percentages"),
     ('total_budget = "1 USDC"\nrequire_category = 1', "require_category: must be true or false"),
+    ('total_budget = "1 USDC"\ndefault_category = "data"', 'default_category: must be "other" or "none"'),
+    (
+        'total_budget = "1 USDC"\ndefault_category = "other"\n[categories]\ndata = 1',
+        "default_category: other is no category; those are data",
+    ),
 ]
 
 
@@ -281,6 +300,7 @@ def test_rules_of_another_content_always_show_a_difference():
     changed = old.to_json()
     for name, value in {
         "require_category": True, "alerts_at": [50], "providers": None, "rate": {}, "gas": None, "roles": {},
+        "default_category": None,
     }.items():  # fmt: skip
         new = RuleBook.from_json({**changed, name: value})
         assert new.content_hash != old.content_hash

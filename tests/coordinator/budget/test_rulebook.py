@@ -31,6 +31,7 @@ FULL = book(
     },
     providers={PROVIDER, OTHER_PROVIDER},
     require_category=True,
+    default_category="other",
     roles={"intern": AgentLimits(1, 2, 0)},
     approvals=ApprovalRules(2, ("bob", "ada"), 60, (Tier(9, 3), Tier(5, 2)), frozenset({"intern"})),
     gas=GasRules(10**17, Period.MONTH),
@@ -51,7 +52,14 @@ def test_no_field_of_the_rules_is_left_out_of_their_hash():
     assert fields == set(RuleBook.__dataclass_fields__) - {"version"}
     assert set(FULL.to_json()["agents"][0]) == set(AgentRules.__dataclass_fields__)
     default = RuleBook().to_json()
-    assert [name for name in fields if FULL.to_json()[name] == default[name]] == []
+    assert [name for name in fields if FULL.to_json()[name] == default.get(name)] == []
+
+
+def test_rules_of_before_there_was_a_default_category_keep_their_hash():
+    assert "default_category" not in RuleBook().to_json()
+    assert RuleBook.from_json(RuleBook().to_json()).default_category is None
+    with pytest.raises(InvalidInput, match="default_category must be 'other' or None"):
+        replace(BOOK, default_category="data")
 
 
 def test_rules_that_differ_in_one_field_have_another_hash():

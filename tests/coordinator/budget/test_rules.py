@@ -71,6 +71,14 @@ def test_a_request_that_names_no_category_is_counted_for_itself_and_limited_by_n
     ]
 
 
+def test_where_the_rules_say_so_what_names_no_category_is_one_of_other_in_everything():
+    """Else leaving the category out gets around its budget."""
+    named = book(default_category="other", categories={"data": CategoryRules(), "other": CategoryRules(100 * USDC)})
+    charges = charged(rule(ask(90 * USDC, category=""), named, TREASURY).charges)
+    assert charges == charged(rule(ask(90 * USDC, category="other"), named, TREASURY).charges)
+    assert ("category", "other", "ever", "USDC", 90 * USDC, 100 * USDC, "category_budget") in charges
+
+
 DENIALS = [
     ({"agent": "bob"}, {}, "unknown_agent", "Agent not registered"),
     ({}, {"providers": {OTHER_PROVIDER}}, "provider_allow_list", "Provider not whitelisted"),
@@ -82,6 +90,8 @@ DENIALS = [
     ({"category": "data"}, {"ann": {"categories": {"api"}}}, "category_allow_list", "Category not allowed: data"),
     ({}, {"ann": {"categories": {"api"}}}, "category_allow_list", "Request names no category"),
     ({}, {"require_category": True}, "category_allow_list", "Request names no category"),
+    ({}, {"require_category": True, "default_category": "other"}, "category_allow_list", "Request names no category"),
+    ({}, {"default_category": "other"}, "unknown_category", "Unknown category: other"),
     ({}, {"ann": {"spending_limit": None}}, "no_limit", "Agent has no spending limit or no daily limit"),
     ({}, {"ann": {"daily_limit": None}}, "no_limit", "Agent has no spending limit or no daily limit"),
     ({}, {"total_budget": None}, "no_limit", "There is no total budget"),

@@ -78,8 +78,13 @@ def test_a_yes_that_is_not_the_last_is_noted(shop, run, tmp_path):
     answer = shop.ask(80)
     said = run("approvals", "approve", answer.approval_id, "--by", "ada")
     assert said.code == 4
-    assert "needs more approvals" in said.out
+    assert "has 1 of 2 approvals" in said.out
     assert "1 of 2" in run("approvals", "list").out
+    assert "yes       1 of 2, until" in run("approvals", "show", answer.approval_id).out
+    shown = run("approvals", "show", answer.approval_id, "--json").json
+    assert (shown["yes"], shown["required"]) == (1, 2)
+    again = run("approvals", "approve", answer.approval_id, "--by", "ada", "--json")
+    assert (again.code, again.json["yes"], again.json["required"]) == (4, 1, 2), "each has one vote"
     assert run("approvals", "approve", answer.approval_id, "--by", "bob").code == 0
 
 

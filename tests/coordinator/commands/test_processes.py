@@ -51,9 +51,9 @@ class Town:
         wanted = ("--agent", "ann", "--amount", amount, "--provider", PROVIDER, "--purpose", "papers")
         return self.run("request", *self.node, *wanted, *more)
 
-    def work(self) -> subprocess.Popen[str]:
+    def work(self, *more: str) -> subprocess.Popen[str]:
         """Starts a worker; returns when it works."""
-        policy = ("--policy", self.folder / "policy.toml")
+        policy = ("--policy", self.folder / "policy.toml", *more)
         worker = subprocess.Popen(
             [sys.executable, "-m", "coordinator.cli", "run", "worker", *self.node, *policy],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment,
@@ -92,7 +92,9 @@ def town(tmp_path):
 @pytest.mark.slow
 def test_requests_are_granted_approved_and_funded_while_a_worker_runs(town):
     worker = town.work()
-    assert "There is no rule, so everything is denied" in town.request("1 USDC").stderr
+    early = town.request("1 USDC")
+    assert (early.returncode, early.stderr) == (3, "")
+    assert "is denied by no_limit: No rules were applied yet: coordinator policy apply" in early.stdout
     applied = town.run("policy", "apply", str(town.folder / "rules.toml"))
     assert applied.returncode == 0, applied.stderr
 
@@ -100,7 +102,7 @@ def test_requests_are_granted_approved_and_funded_while_a_worker_runs(town):
     assert small.returncode == 0, small.stderr
     assert re.search("is granted and (on_chain|committed)", small.stdout)
     again = town.request("25 USDC", "--key", "one")
-    assert "Request 1 " in again.stdout
+    assert again.stdout.split()[:2] == small.stdout.split()[:2]
     other = town.request("26 USDC", "--key", "one")
     assert "stands for another request" in other.stderr
     assert "Traceback" not in other.stderr
@@ -149,6 +151,27 @@ def test_a_stop_holds_over_a_restart_of_the_worker(town):
     assert json.loads(town.run("requests", "show", "1", "--json").stdout)["state"] == "held"
     assert town.run("resume", "--all").returncode == 0
     town.until(1, "committed")
+
+
+@pytest.mark.slow
+def test_a_worker_in_a_session_funds_what_fits_into_it(town):
+    where = ("--budget-store", str(town.folder / "budget.db"))
+    town.work(*where, "--budget-session-id", "night", "--budget-session-limit", "30")
+    town.run("policy", "apply", str(town.folder / "rules.toml"))
+    small, large = (json.loads(town.request(amount, "--json").stdout) for amount in ("25 USDC", "20 USDC"))
+    town.until(small["reservation_id"], "committed")
+    assert json.loads(town.run("requests", "show", str(large["reservation_id"]), "--json").stdout)["state"] == "held"
+    assert town.run("budget", "set", "session:night", "50", *where).returncode == 0
+    town.until(large["reservation_id"], "committed")
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        shown = json.loads(town.run("budget", "status", "session:night", "--json", *where).stdout)["scopes"]
+        if shown[0]["reserved"] == "0.00":
+            break
+    assert [shown[0][name] for name in ("limit", "spent", "reserved")] == ["50.00", "45.00", "0.00"]
+    refused = town.run("run", "worker", *town.node, *where)
+    assert refused.returncode == 2
+    assert "Give --budget-session-id" in refused.stderr
 
 
 @pytest.mark.slow

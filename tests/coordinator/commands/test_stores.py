@@ -7,8 +7,10 @@ import sqlite3
 import pytest
 
 from actp.engine.store import open_store
+from actp.engine.store.schema import HEAD as ENGINE
 from coordinator.store import wallets
 from coordinator.store.accounts import Account
+from coordinator.store.schema import HEAD
 from tests.coordinator.commands.support import Shop
 from tests.coordinator.store.conftest import new_database, postgresql
 
@@ -43,7 +45,7 @@ def test_a_store_that_is_not_named_not_there_or_empty_is_said_and_none_is_made(c
     before = content(empty)
     said = run(*command, "--store", f"sqlite:///{absent}")
     assert (said.code, said.out) == (1, "")
-    assert "There is no store" in said.err
+    assert f"There is no store at {absent} yet." in said.err
     assert not absent.exists()
     said = run(*command, "--store", empty)
     assert (said.code, said.out) == (1, "")
@@ -55,8 +57,21 @@ def test_a_store_that_is_not_named_not_there_or_empty_is_said_and_none_is_made(c
     assert "No store was named" in said.err
 
 
-@pytest.mark.parametrize("table", ["alembic_version", "coordinator_version"])
-def test_a_database_of_a_newer_version_is_refused_and_not_changed(table, shop, run, tmp_path):
+def test_a_file_that_is_not_there_yet_may_be_named_as_it_is(run, tmp_path, monkeypatch):
+    """Else a first `--store ledger.db` is taken for a URL that is misspelt."""
+    monkeypatch.chdir(tmp_path)
+    for command in (["report"], ["policy", "show"], ["db", "version"]):
+        said = run(*command, "--store", "new.db")
+        assert (said.code, said.out) == (1, "")
+        assert "There is no store at new.db yet." in said.err
+        assert not (tmp_path / "new.db").exists()
+    open_store("new.db").close()
+    assert (tmp_path / "new.db").is_file()
+    assert "There is no treasury in sqlite:new.db" in run("report", "--store", "new.db").err
+
+
+@pytest.mark.parametrize(("table", "known"), [("alembic_version", ENGINE), ("coordinator_version", HEAD)])
+def test_a_database_of_a_newer_version_is_refused_and_not_changed(table, known, shop, run, tmp_path):
     path = tmp_path / "ledger.db"
     with sqlite3.connect(path) as connection:
         connection.execute(f"UPDATE {table} SET version_num = '0999'")
@@ -64,8 +79,9 @@ def test_a_database_of_a_newer_version_is_refused_and_not_changed(table, shop, r
     for command in (["requests", "list"], ["pause", "--all"], ["db", "upgrade"]):
         said = run(*command)
         assert said.code == 1
-        assert "a version that this program does not know" in said.err
-        assert "Use a newer program" in said.err
+        assert f"was written by a newer version (revision 0999; this program knows up to {known})" in said.err
+        assert "Upgrade the program." in said.err
+        assert "locate" not in said.err, "the words of the library that upgrades are not ours"
     shown = run("db", "version")
     assert shown.code == 1
     assert "0999, and this program knows" in shown.out

@@ -8,7 +8,6 @@ from contextlib import closing
 import pytest
 from sqlalchemy import String, Text, delete, text, update
 
-from coordinator.authority import Authority
 from coordinator.authority.verifying import Fault, verify
 from coordinator.store import purposes, seals
 from coordinator.store.budget_schema import cells, reservations
@@ -216,15 +215,6 @@ def test_a_purpose_that_was_erased_keeps_verifying_and_leaves_no_way_to_guess_it
     with ledger.read() as connection:
         kept = purposes.of(connection, account, [1])[1]
     assert (kept.text, kept.salt) == (None, "")
-
-
-def test_the_authority_erases_a_purpose_and_tells_who_wanted_it(ledger, account):
-    request(ledger, account, "Something about Ann")
-    with Authority(ledger, account, token="0x" + "70" * 20) as authority:
-        assert authority.erase_purpose(1, "dpo")
-        assert not authority.erase_purpose(1, "dpo")
-        assert authority.find(1).purpose is None
-    assert verify(ledger, account).ok
 
 
 def test_a_purpose_that_is_another_is_found(ledger, account):

@@ -5,18 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import event
 
-from coordinator.budget.rulebook import AgentRules, CategoryRules, RuleBook
+from coordinator.authority.observing import observe
+from coordinator.budget.rulebook import AgentRules, CategoryRules, GasRules, RuleBook
 from coordinator.budget.words import Period, ReservationState, ScopeKind
 from coordinator.reports import report
 from coordinator.reports.files import summary_csv, summary_json
-from coordinator.reports.summary import Line, Window
+from coordinator.reports.summary import Gas, Line, Window
 from coordinator.reports.tables import print_summary
-from coordinator.store import pauses, scopes
+from coordinator.store import asks, losses, pauses, scopes
 from coordinator.store.accounts import Account
+from coordinator.types import ETH, BlockRef
 from tests.coordinator.journal.spending import TOKEN, charge, end, spend
 
 S = ReservationState
@@ -93,6 +96,62 @@ def test_the_parts_are_the_whole(ledger, account, busy):
     for lines in (found.agents, found.categories):
         assert sum(one.spent for one in lines) == found.spent
         assert sum(one.reserved for one in lines) == found.reserved
+
+
+def test_gas_is_told_apart_from_usdc_with_what_is_held_spent_and_left_of_its_budget(ledger, account, enact):
+    """Else a treasury that runs out of ETH, and its budget of gas, are seen nowhere."""
+    enact(replace(BOOK, gas=GasRules(10**17, Period.MONTH)))
+    wei = 12 * 10**18 + 7  # more than a database's whole number has room for
+    gas = charge(10**17, kind=ScopeKind.GAS, key="", period=Period.MONTH, unit=ETH, amount=3 * 10**15)
+    total = charge(1000 * USDC, kind=ScopeKind.TOTAL, key="", period=Period.EVER)
+    spend(ledger, account, 10 * USDC, total, gas, rulebook=1)
+    with ledger.write() as connection:
+        block = BlockRef(1, "0x" + "01" * 32)
+        observe(
+            connection,
+            account,
+            token_balance=USDC,
+            eth_balance=5 * 10**18,
+            block=block,
+            gas_estimate=1,
+            now=ledger.now(),
+        )
+        half = [
+            losses.Loss(losses.GAS, f"0x{number}", number, ETH, part)
+            for number, part in ((1, wei // 2), (2, wei - wei // 2))
+        ]
+        losses.add(connection, account, [*half, losses.Loss(losses.BOND, "0x3", 3, TOKEN, 1)], ledger.now())
+    found = report(ledger, account)
+    month = Window(Period.MONTH, 1_698_796_800, 3 * 10**15, 10**17)
+    assert found.gas == Gas(5 * 10**18, 0, wei, month)
+    assert (found.spent, found.reserved) == (0, 10 * USDC)
+    shown = json.loads(summary_json(found))["gas_wei"]
+    assert (shown["balance"], shown["spent"], shown["window"]["limit"]) == (str(5 * 10**18), str(wei), str(10**17))
+    rows = [row for row in csv.DictReader(io.StringIO(summary_csv(found))) if row["unit"] == "ETH"]
+    assert [(row["period"], row["limit"], row["spent"], row["used"]) for row in rows] == [
+        ("ever", "", "12.000000000000000007", ""),
+        ("month", "0.1", "", "0.003"),
+    ]
+    out = io.StringIO()
+    print_summary(found, out)
+    for words in ("Gas in ETH", "12.000000000000000007", "0.003 of 0.1 per month"):
+        assert words in out.getvalue()
+
+
+def test_what_waits_shows_how_many_of_the_yeses_it_has(ledger, account, enact):
+    """Else nobody sees whose turn it is."""
+    enact(BOOK)
+    answer = buy(ledger, account, "bob", 70, approvals=2)
+    with ledger.write() as connection:
+        for name, yes in (("ada", True), ("eve", False)):
+            asks.vote(connection, asks.Vote(answer.reservation_id, name, yes, "", ledger.now()))
+    found = report(ledger, account)
+    (one,) = found.waiting
+    assert (one.yes, one.required) == (1, 2)
+    out = io.StringIO()
+    print_summary(found, out)
+    assert "1 of 2" in out.getvalue()
+    assert json.loads(summary_json(found))["pending_approvals"][0]["yes"] == 1
 
 
 def test_what_waits_for_approval_is_listed_until_it_expires(ledger, account, busy, clock):
@@ -186,8 +245,9 @@ def test_json_has_base_units_and_says_everything(ledger, account, busy):
 def test_csv_has_a_row_for_each_budget(ledger, account, busy):
     rows = list(csv.DictReader(io.StringIO(summary_csv(report(ledger, account)))))
     assert [row["kind"] for row in rows] == [
-        "total", "agent", "agent", "agent", "agent", "category", "category", "approval",
+        "total", "agent", "agent", "agent", "agent", "category", "category", "approval", "gas",
     ]  # fmt: skip
+    assert [row["unit"] for row in rows] == ["USDC"] * 8 + ["ETH"]
     assert (rows[0]["limit"], rows[0]["spent"], rows[0]["reserved"]) == ("1000.0", "75.0", "80.0")
     assert (rows[2]["name"], rows[2]["period"], rows[2]["since"], rows[2]["used"]) == (
         "ann", "day", "2023-11-14T00:00:00Z", "60.0",

@@ -116,11 +116,29 @@ def test_a_treasury_that_holds_less_than_is_promised_is_found_by_a_single_compar
     firm.request(500 * USDC)
     plain = firm.client_of(firm.account)
     plain.token.transfer("0x" + "06" * 20, 351 * USDC)
-    assert worker._reconciling.run(once=True).drift == 0, "nobody has looked at the treasury since"
-    firm.authority.observe(499 * USDC, 10**18, worker._treasury._at_head().block, 1)
+    assert worker._reconciling.run().drift == 0, "nobody has looked at the treasury since"
     found = worker._reconciling.run(once=True)
-    assert (found.drift, found.action) == (1 * USDC, "frozen")
+    assert (found.drift, found.action, found.ledger["short"]) == (1 * USDC, "frozen", str(1 * USDC))
     assert "less than is promised" in firm.frozen()["total:"]
+    firm.authority.observe(499 * USDC, 10**18, worker._treasury._at_head().block, 1)
+    assert worker._reconciling.run(once=True).drift == 1 * USDC
+
+
+def test_what_was_paid_since_somebody_has_looked_is_no_drift_of_a_single_comparison(bought):
+    """Else comparing right after a purchase freezes everything."""
+    firm, worker, _ = bought
+    answers = [firm.request(amount * USDC) for amount in (500, 200, 150)]
+    plain = firm.client_of(firm.account)
+    assert plain.token.balance_of() == 850 * USDC
+    for _ in range(6):
+        worker._dispatching.round()
+        worker._lifecycle.step()  # pays, and nobody notes it
+    assert plain.token.balance_of() == 0
+    assert firm.treasury() == (850 * USDC, 850 * USDC)
+    found = worker._reconciling.run(once=True)
+    assert (found.drift, found.ledger["short"]) == (0, "0")
+    firm.funded(worker, *answers)
+    assert firm.frozen() == {}
 
 
 def test_a_wallet_that_looked_short_and_is_not_is_no_drift_of_a_single_comparison(bought):
@@ -137,6 +155,7 @@ def test_what_is_on_its_way_is_no_drift(bought):
     for _ in range(12):
         worker.step()
         assert worker._reconciling.run().drift == 0
+        assert worker._reconciling.run(once=True).drift == 0
     firm.funded(worker, answer)
     assert firm.client.token.balance_of() == PURSE - 175 * USDC
 

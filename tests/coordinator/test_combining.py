@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from coordinator.authority import combining
-from coordinator.authority.combining import Combiner
+from coordinator import combining
+from coordinator.combining import Combiner
 
 
 def all_at_once(combiner, number, things=lambda index: [index]):

@@ -14,39 +14,34 @@ from enum import Enum
 from pathlib import Path
 from types import TracebackType
 
-from actp.engine.crash import CRASH_VARIABLE as ENGINE_VARIABLE
 from actp.engine.crash import CrashPoint as EnginePoint
-from coordinator.crash import CRASH_VARIABLE, CrashPoint
-from scripts.soak.market.plan import KEY_VARIABLE, READY_VARIABLE
+from actp.testing import crash_at
+from coordinator.crash import CRASH_VARIABLE
 
-__all__ = ["ASKING", "WORKING", "Processes", "Seat"]
+__all__ = ["Processes", "Seat", "key_of_this_process", "say_ready"]
 
-_ROOT = Path(__file__).resolve().parents[3]
+_KEY_VARIABLE = "PRIVATE_KEY"
+_READY_VARIABLE = "SOAK_READY"
+"""Names the file that a process makes when it begins to work."""
+_ROOT = Path(__file__).resolve().parents[2]
 _ARMED = 0.5
-_LATEST_HIT = 20
-
-ASKING: tuple[Enum, ...] = (CrashPoint.BEFORE_RESERVE, CrashPoint.AFTER_RESERVE)
-WORKING: tuple[Enum, ...] = (
-    CrashPoint.BEFORE_DISPATCH,
-    CrashPoint.AFTER_DISPATCH,
-    CrashPoint.BEFORE_FOLLOW,
-    CrashPoint.AFTER_FOLLOW,
-    CrashPoint.BEFORE_EXPIRY,
-    CrashPoint.AFTER_EXPIRY,
-    *EnginePoint,
-)
+"""How often a new process is to die at a crash point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A place for one process. It may die at one of `points`, or after a `life` of so many seconds, at random between
-    two numbers, from when it begins to work. `ends` if it is done one day.
+    """A place for one process, which runs `module` with the key of a treasury. It may die at one of `points`, when it
+    passes there for at most the `latest_hit`-th time, or after a `life` of so many seconds, at random between two
+    numbers, from when it begins to work: to begin may take it longer than that, on a busy machine. `ends` if it is done
+    one day.
     """
 
     name: str
     module: str
     arguments: tuple[str, ...]
+    private_key: str
     points: Sequence[Enum]
+    latest_hit: int
     life: tuple[float, float]
     ends: bool = False
 
@@ -63,11 +58,10 @@ class _Process:
 class Processes:
     """One process on each seat, most of the time."""
 
-    def __init__(self, seats: Sequence[Seat], private_key: str, dice: random.Random, folder: Path) -> None:
+    def __init__(self, seats: Sequence[Seat], dice: random.Random, folder: Path) -> None:
         self.kills = self.crashes = 0
         self.wrong: list[str] = []
         self._seats = list(seats)
-        self._key = private_key
         self._dice = dice
         self._folder = folder
         self._running: dict[str, _Process] = {}
@@ -85,7 +79,7 @@ class Processes:
             one.process.wait()
 
     @property
-    def asked(self) -> bool:
+    def done(self) -> bool:
         """Whether all that end have ended."""
         return all(one.name in self._done for one in self._seats if one.ends)
 
@@ -128,12 +122,10 @@ class Processes:
         ready = self._folder / f"{seat.name}.ready"
         ready.unlink(missing_ok=True)
         environment = {
-            **os.environ, KEY_VARIABLE: self._key, READY_VARIABLE: str(ready), "PYTHONPATH": str(_ROOT),
+            **os.environ, _KEY_VARIABLE: seat.private_key, _READY_VARIABLE: str(ready), "PYTHONPATH": str(_ROOT),
         }  # fmt: skip
         if armed:
-            where = self._dice.choice(list(seat.points))
-            variable = ENGINE_VARIABLE if isinstance(where, EnginePoint) else CRASH_VARIABLE
-            environment[variable] = f"{where.value}:{self._dice.randint(1, _LATEST_HIT)}"
+            environment |= _dying_at(self._dice.choice(list(seat.points)), self._dice.randint(1, seat.latest_hit))
         with (self._folder / f"{seat.name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", seat.module, *seat.arguments],
@@ -143,3 +135,20 @@ class Processes:
                 stderr=log,
             )
         return _Process(process, ready, armed)
+
+
+def key_of_this_process() -> str:
+    """In a process on a seat: the key of its treasury."""
+    return os.environ[_KEY_VARIABLE]
+
+
+def say_ready() -> None:
+    """In a process on a seat: it begins to work."""
+    Path(os.environ[_READY_VARIABLE]).touch()
+
+
+def _dying_at(where: Enum, hit: int) -> dict[str, str]:
+    """The environment of a process that is to die there when it passes for the `hit`-th time: at a point of the engine,
+    or of the coordinator.
+    """
+    return crash_at(where, hit) if isinstance(where, EnginePoint) else {CRASH_VARIABLE: f"{where.value}:{hit}"}

@@ -13,7 +13,9 @@ __all__ = ["Combiner"]
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-_MOMENT = 0.001
+_PART = 4
+_MOST_SECONDS = 0.002
+"""A run is waited for a part of the time that the last one took, and at most so long."""
 
 
 class _Waiter(Generic[_T, _R]):
@@ -26,8 +28,8 @@ class _Waiter(Generic[_T, _R]):
         self._lock = threading.Lock()
         self._lock.acquire()
 
-    def sleep(self) -> None:
-        self._lock.acquire()
+    def sleep(self, seconds: float = -1) -> None:
+        self._lock.acquire(timeout=seconds)
 
     def wake(self) -> None:
         self._lock.release()
@@ -45,6 +47,8 @@ class Combiner(Generic[_T, _R]):
         self._waiting: deque[_Waiter[_T, _R]] = deque()
         self._busy = False
         self._last = (0, 0.0)
+        """How many callers the last run had, and how long it took."""
+        self._gathering: _Waiter[_T, _R] | None = None
 
     def submit(self, things: Sequence[_T]) -> list[_R | Exception]:
         """What became of each of these. What `run` raises is raised by every caller of that run."""
@@ -53,6 +57,9 @@ class Combiner(Generic[_T, _R]):
             self._waiting.append(me)
             me.leads = not self._busy
             self._busy = True
+            if self._gathering is not None and len(self._waiting) >= self._last[0]:
+                self._gathering.wake()
+                self._gathering = None
         try:
             if not me.leads:
                 me.sleep()
@@ -78,12 +85,17 @@ class Combiner(Generic[_T, _R]):
                 self._busy = False
 
     def _gather(self, me: _Waiter[_T, _R]) -> None:
-        """Waits a moment for those who were served together last time: they come again at once, and a run for one of
-        them alone would keep all the others waiting.
+        """Waits a moment until those who were served together last time are there: they come again at once, and whoever
+        of them misses this run waits for two.
         """
         number, seconds = self._last
-        if number > 2 * len(me.things) and len(self._waiting) * 2 < number:
-            time.sleep(min(_MOMENT, seconds / 8))
+        with self._lock:
+            if len(self._waiting) >= number:
+                return
+            self._gathering = me
+        me.sleep(min(_MOST_SECONDS, seconds / _PART))
+        with self._lock:
+            self._gathering = None
 
     def _run_some(self, me: _Waiter[_T, _R]) -> None:
         self._gather(me)
@@ -99,7 +111,7 @@ class Combiner(Generic[_T, _R]):
         start = time.perf_counter()
         try:
             results = self._run(things)
-            self._last = (len(things), time.perf_counter() - start)
+            self._last = (len(taken), time.perf_counter() - start)
         except BaseException as error:
             # Everybody has to hear of it; what is no error of the work, but the end of this thread, goes on from here.
             results = [error if isinstance(error, Exception) else RuntimeError(repr(error))] * len(things)
