@@ -37,6 +37,14 @@ class CrashPoint(Enum):
     """What became of an operation is written into its reservation, and not committed."""
     AFTER_FOLLOW = "after_follow"
     """It is committed."""
+    BEFORE_CLAIM = "before_claim"
+    """The operations of a settlement bot and their claims on escrows are written, and not committed."""
+    AFTER_CLAIM = "after_claim"
+    """They are committed, and nobody has begun to work on them."""
+    BEFORE_OUTCOME = "before_outcome"
+    """What became of claimed escrows is written, and not committed."""
+    AFTER_OUTCOME = "after_outcome"
+    """It is committed, and nobody was told."""
 
 
 _trap = Trap(CRASH_VARIABLE, CrashPoint)

@@ -11,10 +11,12 @@
        |- OwnApproval            whoever asked for an operation may not approve it
        |- AgentPaused            agent or treasury is paused
        |- LedgerConflict         another process was faster; nothing was changed
+       |- ReorgTooDeep           the chain was reorganised further back than the escrow index can go
        |- RulesChanged           the budget's rules are newer than those that were applied
        |- UnknownApproval        there is no approval of this name
        |- ForbiddenChange        a reservation cannot go from this state to that one
-       `- ProofError             a proof that cannot be read
+       |- ProofError             a proof that cannot be read
+       `- TrackerError           a shared budget denies, or its ledger cannot do it (in coordinator.tracker)
 
 A denial is a value (`Decision`), not an error. Each error has a `code`, a `hint`, `retryable` and `outcome`, as in
 `actp.errors`.
@@ -34,6 +36,7 @@ __all__ = [
     "NotWaiting",
     "OwnApproval",
     "ProofError",
+    "ReorgTooDeep",
     "RulesChanged",
     "UnknownApproval",
     "UnknownOperation",
@@ -101,6 +104,12 @@ class LedgerConflict(CoordinatorError):
     """Another process changed the same rows first; nothing was changed."""
 
     default_code = "ledger_conflict"
+
+
+class ReorgTooDeep(CoordinatorError):
+    """The chain was reorganised further back than the escrow index can go; nothing was changed."""
+
+    default_code = "reorg_too_deep"
 
 
 class RulesChanged(CoordinatorError):

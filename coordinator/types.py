@@ -101,6 +101,13 @@ class IntentType(StrEnum):
     """Ended by a split that both parties want."""
     CREATE_MILESTONE_ESCROW = "create_milestone_escrow"
     RELEASE_MILESTONE = "release_milestone"
+    SETTLE_ESCROW_BATCH = "settle_escrow_batch"
+    """Whatever is due of several escrows, in one eth transaction, each provider paid once."""
+    CLOSE_DISPUTE = "close_dispute"
+    """Ended by its time-out, as nobody ruled on it."""
+    WITHDRAW_CREDIT = "withdraw_credit"
+    """What the token once refused to pay somebody, or a bond that was not needed, to its owner."""
+    WITHDRAW_FEES = "withdraw_fees"
     QUERY_BALANCE = "query_balance"
     QUERY_POSITIONS = "query_positions"
 

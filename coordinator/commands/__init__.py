@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 __all__ = ["GROUPS"]
 
 GROUPS: Mapping[str, Sequence[str]] = {
-    "spending": ("request", "requests", "approvals", "report"),
+    "spending": ("request", "requests", "approvals", "report", "budget"),
+    "escrows": ("escrows", "positions"),
     "rules": ("policy", "agents"),
     "emergencies": ("stop", "pause", "resume"),
     "records": ("operations", "proof", "journal", "reconcile"),
-    "service": ("run", "alerts", "db"),
+    "service": ("run", "alerts", "metrics", "db"),
 }

@@ -60,7 +60,8 @@ def approve(ledger: Ledger, account: Account, approval_id: str, by: str | None, 
         name = by or "operator"
         return _of_operation(_retried(lambda: _approving(ledger, account).approve(number, name, reason)))
     with authority(ledger, account) as made:
-        return _of_answer(made.approve(approval_id, by, reason))
+        answer = made.approve(approval_id, by, reason)
+    return _of_answer(answer, _yes(ledger, account, approval_id))
 
 
 def reject(ledger: Ledger, account: Account, approval_id: str, by: str | None, reason: str) -> Said:
@@ -75,11 +76,23 @@ def reject(ledger: Ledger, account: Account, approval_id: str, by: str | None, r
     if answer.state is ReservationState.RELEASED and not answer.replayed:
         content = _answer_json(answer)
         return Said(f"Request {answer.reservation_id} is rejected, and its budget is free.", content, ExitCode.OK)
-    return _of_answer(answer)
+    return _of_answer(answer, _yes(ledger, account, approval_id))
 
 
-def _of_answer(answer: Answer) -> Said:
-    content, number = _answer_json(answer), answer.reservation_id
+def _yes(ledger: Ledger, account: Account, approval_id: str) -> dict[str, int]:
+    """How many have said yes, and how many have to."""
+    from coordinator.store import asks
+
+    with ledger.read() as connection:
+        asked = asks.by_approval(connection, account, approval_id)
+        if asked is None:
+            return {}
+        votes = asks.votes_of(connection, asked.reservation_id)
+    return {"yes": sum(one.yes for one in votes), "required": asked.required}
+
+
+def _of_answer(answer: Answer, counted: dict[str, int]) -> Said:
+    content, number = _answer_json(answer) | counted, answer.reservation_id
     because = "" if answer.denial is None else f": {answer.denial.message}"
     if answer.state in _GRANTED:
         how = "was granted before" if answer.replayed else "is granted; the worker funds it"
@@ -88,7 +101,10 @@ def _of_answer(answer: Answer) -> Said:
         return Said(f"Request {number} is {answer.state.value}{because}", content, ExitCode.DENIED)
     if answer.denial is not None:
         return Said(f"This does not count{because}. Request {number} still waits.", content, ExitCode.DENIED)
-    return Said(f"Noted. Request {number} needs more approvals.", content, ExitCode.WAITS_FOR_APPROVAL)
+    given = f"{counted.get('yes', 0)} of {counted.get('required', 1)}"
+    return Said(
+        f"Noted. Request {number} has {given} approvals, and needs all of them.", content, ExitCode.WAITS_FOR_APPROVAL
+    )
 
 
 def _of_operation(operation: Operation) -> Said:

@@ -16,19 +16,24 @@ if TYPE_CHECKING:
     from actp.networks import Endpoint
     from actp.signers import Signer
 
-__all__ = ["KEY_VARIABLE", "add_key", "add_node", "endpoint_of", "signer_of", "watching"]
+__all__ = ["KEY_VARIABLE", "add_connection", "add_key", "add_node", "endpoint_of", "signer_of", "watching"]
 
 KEY_VARIABLE = "TREASURY_PRIVATE_KEY"
 
 
-def add_node(parser: argparse.ArgumentParser) -> None:
+def add_node(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """`--network`, what replaces its usual settings, and `--deployment`."""
+    add_connection(parser, required=required)
+    parser.add_argument("--deployment", metavar="NAME", help="a name in the address book")
+
+
+def add_connection(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """`--network`, and what replaces its usual settings."""
     names = [network.value for network in Network]
-    parser.add_argument("--network", required=True, choices=names, help="local is a served `actp chain`")
+    parser.add_argument("--network", required=required, choices=names, help="local is a served `actp chain`")
     endpoint = parser.add_mutually_exclusive_group()
     endpoint.add_argument("--rpc-url", metavar="URL", help="else ACTP_RPC_POOL_URLS, else ETH_RPC_URL, else the usual")
     endpoint.add_argument("--rpc-pool-urls", metavar="URL,URL", help="several endpoints that are used as one")
-    parser.add_argument("--deployment", metavar="NAME", help="a name in the address book")
 
 
 def add_key(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,9 @@ from actp.units import format_usdc
 
 __all__ = ["clean", "counted", "print_fields", "print_json", "print_lines", "print_table", "usdc", "when"]
 
-_RIGHT = frozenset({"id", "USDC", "seq", "tries"})
+_RIGHT = frozenset({
+    "id", "USDC", "seq", "tries", "limit", "spent", "reserved", "remaining", "open", "overruns", "late", "lost",
+})  # fmt: skip
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, nothing: str = "Nothing.") -> None:

@@ -145,8 +145,9 @@ def _show_request(arguments: argparse.Namespace, ledger: Ledger, account: Accoun
         said = [{"approver": vote.approver, "yes": vote.yes, "reason": vote.reason, "at": vote.at} for vote in votes]
         print_json(
             {
-                **request_json(one, asked), "approval_state": asked.state.value, "required": asked.required,
-                "expires_at": asked.expires_at, "votes": said,
+                **request_json(one, asked), "approval_state": asked.state.value,
+                "yes": sum(vote.yes for vote in votes), "required": asked.required, "expires_at": asked.expires_at,
+                "votes": said,
             }
         )  # fmt: skip
         return ExitCode.OK
@@ -159,7 +160,7 @@ def _show_request(arguments: argparse.Namespace, ledger: Ledger, account: Accoun
             ("provider", one.provider),
             ("category", one.category or "none"),
             ("purpose", "erased" if one.purpose is None else one.purpose),
-            ("needs", f"{asked.required} yes, until {when(asked.expires_at)} UTC"),
+            ("yes", f"{sum(vote.yes for vote in votes)} of {asked.required}, until {when(asked.expires_at)} UTC"),
             *((f"{'yes' if vote.yes else 'no'} by", f"{vote.approver} {vote.reason}".strip()) for vote in votes),
         ]
     )

@@ -20,7 +20,7 @@ __all__ = ["HELP", "configure"]
 
 HELP = "list and verify what happened, and erase what a request was for"
 
-_COLUMNS = ("seq", "at (UTC)", "agent", "about", "event", "change")
+_COLUMNS = ("seq", "at (UTC)", "agent", "about", "event", "change", "what happened")
 _KNOWN = re.compile(r"([1-9][0-9]{0,17}):(0x[0-9a-f]{64})\Z")
 
 
@@ -61,6 +61,7 @@ def configure(noun: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    from coordinator.commands._narrating import sentence, treasury_units
     from coordinator.store import journal
 
     ledger, account = opened(arguments)
@@ -74,12 +75,17 @@ def _list(arguments: argparse.Namespace) -> int:
             newest=arguments.after is None,
             limit=arguments.limit,
         )
+        treasury = treasury_units(connection, account)
     if arguments.json:
-        print_lines(map(_json, found))
+        print_lines({**_json(one), "says": sentence(one.entry, treasury)} for one in found)
     else:
         rows = [
-            (one.seq, when(one.at), one.entry.agent or "-", _about(one), one.entry.event, _change(one)) for one in found
-        ]
+            (
+                one.seq, when(one.at), one.entry.agent or "-", _about(one), one.entry.event, _change(one),
+                sentence(one.entry, treasury),
+            )
+            for one in found
+        ]  # fmt: skip
         print_table(_COLUMNS, rows, nothing="No entries.")
     return ExitCode.OK
 
@@ -117,7 +123,8 @@ def _erase(arguments: argparse.Namespace) -> int:
 
     ledger, account = opened(arguments)
     with ledger.write() as connection:
-        erased = purposes.erase(connection, account, arguments.request, by=arguments.by, now=ledger.now())
+        now = ledger.now_by(connection)
+        erased = purposes.erase(connection, account, arguments.request, by=arguments.by, now=now)
     if not erased:
         raise InvalidInput(
             f"There is nothing to erase: request {arguments.request} does not exist, or its purpose is gone already.",

@@ -29,6 +29,7 @@ def configure(noun: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from coordinator.alerts import notice
     from coordinator.worker.reconciling import Reconciling
 
     endpoint = endpoint_of(arguments)
@@ -37,6 +38,7 @@ def _run(arguments: argparse.Namespace) -> int:
     ledger.store.bind(client.chain_id, client.genesis)
     with authority(ledger, account) as made:
         found = Reconciling(client, made, every=0.0).run(once=True)
+    notice(ledger, account)  # what is told to people; a worker sends it
     if found is None:
         raise RpcUnavailable(
             f"{endpoint.transport.label} does not show the chain up to a final block.", hint="Try again later."

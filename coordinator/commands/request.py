@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from actp.command_line import ExitCode, whole_number
-from actp.errors import ConfigError
 from coordinator.commands._chain import add_node, endpoint_of, watching
 from coordinator.commands._opening import add_account, add_json, opened
 from coordinator.commands._parsing import amount
@@ -61,15 +60,10 @@ def configure(noun: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from coordinator.api import BudgetCoordinator, SpendingRequest
-    from coordinator.store import rulebooks
+    from coordinator.metrics.tracing import tracing
 
     endpoint = endpoint_of(arguments)
     ledger, account = opened(arguments, endpoint.chain_id)
-    with ledger.read() as connection:
-        newest = rulebooks.listed(connection, account, limit=1)
-    if not newest or newest[0].book.total_budget is None:
-        what = "total budget" if newest else "rule"
-        raise ConfigError(f"There is no {what}, so everything is denied.", hint="See `coordinator policy apply`.")
     chosen = {
         name: getattr(arguments, name)
         for name in ("deadline_seconds", "dispute_window")
@@ -87,7 +81,10 @@ def _run(arguments: argparse.Namespace) -> int:
         **chosen,
     )
     client = watching(endpoint, account.wallet)
-    with BudgetCoordinator(client, store=ledger.store, worker=False, wait_seconds=float(arguments.wait)) as coordinator:
+    with (
+        tracing("coordinator-request"),
+        BudgetCoordinator(client, store=ledger.store, worker=False, wait_seconds=float(arguments.wait)) as coordinator,
+    ):
         response = coordinator.request_spending(request, wait=arguments.wait > 0)
     if arguments.json:
         print_json(asdict(response))

@@ -81,6 +81,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    from coordinator.commands._narrating import sentence, treasury_units
     from coordinator.store import asks, journal
 
     ledger, account = opened(arguments)
@@ -89,8 +90,15 @@ def _show(arguments: argparse.Namespace) -> int:
         asked = asks.by_reservations(connection, [one.id]).get(one.id)
         votes = asks.votes_of(connection, one.id)
         history = journal.listed(connection, account, reservation_id=one.id)
+        treasury = treasury_units(connection, account)
     if arguments.json:
-        events = [{"seq": row.seq, "at": row.at, "event": row.entry.event, **_change(row.entry)} for row in history]
+        events = [
+            {
+                "seq": row.seq, "at": row.at, "event": row.entry.event, **_change(row.entry),
+                "says": sentence(row.entry, treasury),
+            }
+            for row in history
+        ]  # fmt: skip
         said = [{"approver": vote.approver, "yes": vote.yes, "reason": vote.reason, "at": vote.at} for vote in votes]
         print_json({**request_json(one, asked), "votes": said, "history": events})
         return ExitCode.OK
@@ -114,7 +122,10 @@ def _show(arguments: argparse.Namespace) -> int:
             ("rules", f"version {one.rulebook}"),
             *((f"term {name}", value) for name, value in one.terms.items()),
             *((f"{'yes' if vote.yes else 'no'} by", _vote(vote)) for vote in votes),
-            *(("history", f"{when(row.at)}  {row.entry.event}{_arrow(row.entry)}") for row in history),
+            *(
+                ("history", f"{when(row.at)}  {row.entry.event}{_arrow(row.entry)}  {sentence(row.entry, treasury)}")
+                for row in history
+            ),
         ]
     )
     return ExitCode.OK

@@ -1,4 +1,4 @@
-"""`coordinator run`: the worker, which carries out what was granted."""
+"""`coordinator run`: the worker, which carries out what was granted, and the settlement bot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from coordinator.commands._chain import add_key, add_node, endpoint_of, signer_o
 from coordinator.commands._opening import add_store
 from coordinator.commands._parsing import amount
 from coordinator.commands._printing import counted, usdc
+from coordinator.commands._settling import add_settlement
+from coordinator.commands._tracking import Budgeted, add_session, add_tracker, in_session
 from coordinator.commands.alerts import add_urls
+from coordinator.metrics.serving import Served, add_metrics, serving
 
 if TYPE_CHECKING:
     from actp.client import ACTPClient
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "configure"]
 
-HELP = "run the worker: it funds what was granted, follows it, and keeps the books"
+HELP = "run the worker, which funds what was granted and keeps the books, or the bot that settles what is due"
 
 
 def configure(noun: argparse.ArgumentParser) -> None:
@@ -43,9 +46,13 @@ def configure(noun: argparse.ArgumentParser) -> None:
         "--standing-allowance", type=amount, metavar="AMOUNT",
         help="what the vault may take at least, whenever its allowance is raised (default: the total budget)",
     )  # fmt: skip
+    add_tracker(worker)
+    add_session(worker)
     add_urls(worker)
-    worker.add_argument("--verbose", action="store_true", help="log more than what is wrong")
+    add_metrics(worker)
+    worker.add_argument("--verbose", action="store_true", help="log every change, not only what is wrong")
     worker.set_defaults(run=_worker)
+    add_settlement(verbs)
 
 
 def _worker(arguments: argparse.Namespace) -> int:
@@ -63,12 +70,13 @@ def _worker(arguments: argparse.Namespace) -> int:
     signer = signer_of(arguments)
     addresses = read_addresses(arguments.alert_urls)
     policy = None if arguments.policy is None else PolicySettings.load(arguments.policy)
-    endpoint = endpoint_of(arguments)
-    store = open_store(url)
-    try:
-        return _work(arguments, store, ACTPClient(endpoint, signer, store=store), addresses, policy)
-    finally:
-        store.close()
+    with in_session(arguments) as budget:
+        endpoint = endpoint_of(arguments)
+        store = open_store(url)
+        try:
+            return _work(arguments, store, ACTPClient(endpoint, signer, store=store), addresses, policy, budget)
+        finally:
+            store.close()
 
 
 def _work(
@@ -77,15 +85,20 @@ def _work(
     client: ACTPClient,
     addresses: Sequence[Address],
     policy: PolicySettings | None,
+    budget: Budgeted | None,
 ) -> int:
     from coordinator.authority import Authority
     from coordinator.lifecycle import Lifecycle
     from coordinator.store import open_ledger
     from coordinator.store.accounts import Account
-    from coordinator.worker import Worker
+    from coordinator.worker import Session, Worker
 
     account = Account(client.chain_id, client.address)
-    with Authority(open_ledger(store), account, token=client.token.address) as authority, stop_signals() as stop:
+    with (
+        Authority(open_ledger(store), account, token=client.token.address) as authority,
+        serving(arguments, authority.ledger, account, service="coordinator-worker") as served,
+        stop_signals() as stop,
+    ):
         allowance = arguments.standing_allowance
 
         def standing() -> int:
@@ -93,14 +106,17 @@ def _work(
             return int((authority.book().total_budget or 0) if allowance is None else allowance)
 
         lifecycle = Lifecycle(client, store=store, policy=policy, standing_allowance=standing)
-        worker = Worker(client, authority, lifecycle, addresses=addresses)
-        _introduce(store, authority, lifecycle.proof_address)
+        session = None if budget is None else Session(authority, budget.tracker, budget.scope)
+        worker = Worker(client, authority, lifecycle, addresses=addresses, session=session)
+        _introduce(store, authority, lifecycle.proof_address, served, budget)
         worker.run(stop)
     print("Stopped.", flush=True)
     return ExitCode.OK
 
 
-def _introduce(store: Store, authority: Authority, proofs_by: str) -> None:
+def _introduce(
+    store: Store, authority: Authority, proofs_by: str, served: Served | None, budget: Budgeted | None
+) -> None:
     book = authority.book()
     rules = "none: everything is denied until `coordinator policy apply`"
     if book.version:
@@ -111,6 +127,8 @@ def _introduce(store: Store, authority: Authority, proofs_by: str) -> None:
         f"Store     {store.label}",
         f"Rules     {rules}",
         f"Proofs    signed by {proofs_by}",
+        *([] if budget is None else [f"Session   {budget.scope} in {budget.label}"]),
+        *([] if served is None else [f"Metrics   {served.url}"]),
         "Stop with Ctrl-C.",
     ]
     print("\n".join(lines), flush=True)

@@ -1,0 +1,292 @@
+"""Budgets of a fleet, in SQLite or PostgreSQL: in the same cells as the budgets of treasuries, and apart from them."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from actp import observing
+from actp.engine.clock import Clock
+from actp.engine.store import StoreBusy, StoreError, StoreFull, open_store
+from actp.errors import InvalidInput
+from actp.units import shown
+from coordinator.combining import Combiner
+from coordinator.errors import LedgerConflict
+from coordinator.store import Ledger, open_ledger
+from coordinator.store import tracker_holds as holds
+from coordinator.store import tracker_scopes as scope_rows
+from coordinator.store.tracker_calls import Answered, Call, Kind
+from coordinator.tracker.awaiting import AsyncTracker
+from coordinator.tracker.errors import (
+    ForeignToken,
+    TokenUsed,
+    TrackerUnavailable,
+    UnitMismatch,
+    UnknownToken,
+    exceeded,
+    too_much,
+)
+from coordinator.tracker.ledger_reading import Reading, durability_warnings
+from coordinator.tracker.ledger_running import runner_of
+from coordinator.tracker.measuring import counted, readings
+from coordinator.tracker.money import amount_of, checked_scope, checked_scopes, checked_ttl, micros_of, unit_of
+from coordinator.tracker.words import (
+    DEFAULT_TTL_SECONDS,
+    KEPT_SECONDS,
+    Amount,
+    Committed,
+    Reservation,
+    ReservationToken,
+    TokenState,
+    Unit,
+    Usage,
+)
+
+__all__ = ["LedgerBudgetTracker", "LedgerTracker", "keys_of"]
+
+_log = logging.getLogger(__name__)
+_LONGEST_ROOT = 200
+_MOST_AT_ONCE = 256
+_FORGET_EVERY_SECONDS = 60.0
+
+
+class LedgerTracker:
+    """`Tracker` over SQLite (processes of one machine) or PostgreSQL, for all that give the same database and root.
+
+    `ledger` is a URL as `open_store` takes it, or a ledger that is open already: a treasury's, or one without any.
+    `root` keeps apart fleets that share a database. What threads ask for at the same time is one commit. Raises
+    ConfigError, InvalidInput, TrackerUnavailable.
+    """
+
+    def __init__(
+        self,
+        ledger: str | Path | Ledger,
+        root: str = "default",
+        *,
+        ttl_seconds: float = DEFAULT_TTL_SECONDS,
+        clock: Clock | None = None,
+    ) -> None:
+        self._ttl = checked_ttl(ttl_seconds)
+        if type(root) is not str or not 1 <= len(root) <= _LONGEST_ROOT or not root.isprintable():
+            raise InvalidInput(
+                f"{shown(root)} is no root of budgets.", hint=f"Use 1 to {_LONGEST_ROOT} printable characters."
+            )
+        self._owned = not isinstance(ledger, Ledger)
+        with _troubles():
+            self.ledger = ledger if isinstance(ledger, Ledger) else open_ledger(open_store(ledger, clock=clock))
+            self._owner = scope_rows.owner_of(root)
+            with self.ledger.write() as connection:
+                name = scope_rows.require(connection, self._owner, root)
+        self._name = f"ledger:{name}"
+        self._runner = runner_of(self.ledger, self._owner)
+        self._combiner: Combiner[Call, Answered] = Combiner(self._runner.run, most=_MOST_AT_ONCE)
+        self._reading = Reading(self.ledger, self._owner, self._name)
+        self._lock = threading.Lock()
+        self._warnings: tuple[str, ...] | None = None
+        observing.watch(self, readings)
+        self._forgets_at = time.monotonic() + _FORGET_EVERY_SECONDS * secrets.randbelow(100) / 100
+
+    def __repr__(self) -> str:
+        return f"LedgerTracker({self.ledger.store.label})"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """See `Tracker.warnings`."""
+        return self._warnings or ()
+
+    def check(self) -> tuple[str, ...]:
+        """See `Tracker.check`: whether the database keeps what it has answered."""
+        if self._warnings is None:
+            with _troubles():
+                found = durability_warnings(self.ledger)
+            with self._lock:
+                first = self._warnings is None
+                self._warnings = found
+            for warning in found if first else ():
+                _log.warning("%s", warning)
+        return self.warnings
+
+    def reserve(
+        self,
+        scope: str | Sequence[str],
+        amount_usd: Amount,
+        *,
+        unit: Unit | str = Unit.USD,
+        ttl_seconds: float | None = None,
+    ) -> ReservationToken:
+        """See `Tracker.reserve`."""
+        names = checked_scopes(scope)
+        kind = unit_of(unit)
+        micros = micros_of(amount_usd, kind, positive=True)
+        ttl = self._ttl if ttl_seconds is None else checked_ttl(ttl_seconds)
+        # Chosen here, so that the ledger knows the call again if its answer was lost and it is repeated.
+        token_id = secrets.token_hex(16)
+        answer = self._run(Call(Kind.RESERVE, keys_of(names), names, kind.value, micros, token_id, ttl))
+        if answer.what == "denied":
+            raise exceeded(answer.scope, answer.limit, answer.spent, answer.reserved, micros, kind)
+        if answer.what == "unit":
+            raise UnitMismatch(answer.scope, expected=Unit(answer.unit), given=kind)
+        return ReservationToken(token_id, self._name, names, micros, kind, answer.expires_at)
+
+    def commit(self, token: ReservationToken, actual_usd: Amount) -> Committed:
+        """See `Tracker.commit`."""
+        self._check_token(token)
+        actual = micros_of(actual_usd, token.unit, name="actual")
+        answer = self._end(Kind.COMMIT, token, actual)
+        returned = 0 if answer.late else max(0, token.micros - actual)
+        overrun = max(0, actual - token.micros)
+        return counted(token, Committed(actual, returned, overrun, answer.late, repeated=answer.repeated))
+
+    def release(self, token: ReservationToken) -> None:
+        """See `Tracker.release`."""
+        self._check_token(token)
+        self._end(Kind.RELEASE, token, None)
+
+    def get_spent(self, scope: str) -> Decimal:
+        """See `Tracker.get_spent`."""
+        return self._look(scope).spent
+
+    def get_reserved(self, scope: str) -> Decimal:
+        """See `Tracker.get_reserved`."""
+        return self._look(scope).reserved
+
+    def get_budget(self, scope: str) -> Decimal | None:
+        """See `Tracker.get_budget`."""
+        return self._look(scope).limit
+
+    def set_budget(self, scope: str, limit: Amount | None, *, unit: Unit | str = Unit.USD) -> None:
+        """See `Tracker.set_budget`."""
+        names = (checked_scope(scope),)
+        kind = unit_of(unit)
+        micros = None if limit is None else micros_of(limit, kind, name="limit")
+        answer = self._run(Call(Kind.LIMIT, keys_of(names), names, kind.value, micros))
+        if answer.what == "unit":
+            raise UnitMismatch(answer.scope, expected=Unit(answer.unit), given=kind)
+
+    def reservations(self, scope: str | None = None) -> tuple[Reservation, ...]:
+        """See `Tracker.reservations`."""
+        name = None if scope is None else checked_scope(scope)
+        self.check()
+        with _troubles():
+            found = self._reading.reservations()
+        return tuple(one for one in found if name is None or name in one.token.scopes)
+
+    def scopes(self) -> tuple[Usage, ...]:
+        """See `Tracker.scopes`."""
+        self.check()
+        with _troubles():
+            return self._reading.scopes()
+
+    def close(self) -> None:
+        """See `Tracker.close`. A ledger that was given stays open."""
+        observing.unwatch(self)
+        self._runner.close()
+        if self._owned:
+            self.ledger.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _end(self, kind: Kind, token: ReservationToken, actual: int | None) -> Answered:
+        names = token.scopes
+        answer = self._run(
+            Call(kind, keys_of(names), names, token.unit.value, token.micros, token.id, token.expires_at, actual)
+        )
+        match answer.what:
+            case "unknown":
+                raise UnknownToken(token.id)
+            case "foreign":
+                raise ForeignToken(token.id, "is not as it was given out")
+            case "used":
+                spent = None if answer.actual is None else amount_of(answer.actual, token.unit)
+                raise TokenUsed(token.id, TokenState(answer.state), spent)
+            case "unit":
+                raise UnitMismatch(answer.scope, expected=Unit(answer.unit), given=token.unit)
+            case "overflow":
+                raise too_much(answer.scope)
+        return answer
+
+    def _check_token(self, token: object) -> None:
+        if type(token) is not ReservationToken:
+            raise InvalidInput(f"{shown(token)} is no token.", hint="Give the token that reserve has returned.")
+        if token.tracker != self._name:
+            raise ForeignToken(token.id, "belongs to another tracker")
+
+    def _look(self, scope: str) -> Usage:
+        name = checked_scope(scope)
+        self.check()
+        with _troubles():
+            return self._reading.scope(name, _key(name))
+
+    def _run(self, call: Call) -> Answered:
+        self.check()
+        with _troubles():
+            (answer,) = self._combiner.submit([call])
+            if isinstance(answer, Exception):
+                raise answer
+            self._forget()
+        return answer
+
+    def _forget(self) -> None:
+        """Now and then, deletes what ended so long ago that nobody asks for it any more."""
+        with self._lock:
+            if time.monotonic() < self._forgets_at:
+                return
+            self._forgets_at = time.monotonic() + _FORGET_EVERY_SECONDS
+        with self.ledger.write() as connection:
+            holds.forget(connection, self._owner, self.ledger.now_by(connection) - KEPT_SECONDS)
+
+
+class LedgerBudgetTracker(AsyncTracker):
+    """Budgets of all processes that share a database, awaited; see `LedgerTracker` for the arguments."""
+
+    def __init__(
+        self,
+        ledger: str | Path | Ledger,
+        root: str = "default",
+        *,
+        ttl_seconds: float = DEFAULT_TTL_SECONDS,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(LedgerTracker(ledger, root, ttl_seconds=ttl_seconds, clock=clock))
+
+
+@contextmanager
+def _troubles() -> Iterator[None]:
+    """Turns what a store raises into TrackerUnavailable."""
+    try:
+        yield
+    except (StoreError, LedgerConflict) as error:
+        if isinstance(error, StoreBusy | StoreFull | LedgerConflict):
+            raise TrackerUnavailable(error.message, hint=error.hint, retryable=True, outcome="not_sent") from error
+        raise TrackerUnavailable(
+            error.message,
+            hint="It may have done what was asked: repeat a commit or a release; what was reserved expires by itself.",
+            retryable=error.retryable,
+            outcome="unknown",
+        ) from error
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> str:
+    return sha256(name.encode()).hexdigest()
+
+
+def keys_of(names: Sequence[str]) -> tuple[str, ...]:
+    """What the ledger calls scopes of these names."""
+    return tuple(_key(name) for name in names)

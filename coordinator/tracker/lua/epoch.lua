@@ -1,0 +1,6 @@
+-- KEYS: epoch. ARGV: the server's replication id, an epoch if a new one begins. An epoch ends with data, and where another
+-- server takes over or this one has begun anew: either may lack what was written last.
+local epoch = redis.call('GET', KEYS[1])
+if not epoch or string.sub(epoch, -#ARGV[1]) ~= ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2])
+end
