@@ -9,7 +9,6 @@ bound or a result is wrong: a grant too many, a denial for nothing, or rows that
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from scripts.bench.budget_world import (
     wrong,
 )
 from scripts.bench.engine import fsync_ms
+from scripts.verdicts import conclude
 
 AT_LEAST = {"direct_ratio_8": 0.85, "coalesced_ratio_32": 5.0}
 AT_MOST = {"overspend": 0, "false_denials": 0, "flat_ratio_sqlite": 1.5, "flat_ratio_postgresql": 1.5}
@@ -144,14 +144,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         found, problems = measure(arguments.seconds, arguments.rounds, arguments.records, Path(name))
-    print()
-    for figure, value in found.items():
-        print(f"{figure:<32}{value:>12,}")
-    failures = [*problems, *misses(found)]
-    for failure in failures:
-        print(f"FAILED: {failure}", file=sys.stderr)
-    print(json.dumps(found))
-    return 1 if failures else 0
+    return conclude(found, [*problems, *misses(found)])
 
 
 if __name__ == "__main__":

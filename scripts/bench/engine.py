@@ -10,7 +10,6 @@ of one purchase, polls for receipts apart.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -34,6 +33,7 @@ from actp.signers import LocalSigner
 from scripts.bench.engine_ceiling import BATCH, PAYEE, Rate, raw_ceiling, transfers
 from scripts.bench.engine_lifecycle import POLLS, lifecycles
 from scripts.bench.engine_pipelined import BLOCK_SECONDS, pipelined, seconds
+from scripts.verdicts import conclude
 
 _OPEN = (IntentStatus.QUEUED, IntentStatus.OPEN)
 _FSYNCS = 5
@@ -245,14 +245,7 @@ def main() -> int:
         figures, most_pipelined = at_two_seconds(arguments.rounds, Path(name))
     found |= figures
     found |= purchases()
-    print()
-    for figure, value in found.items():
-        print(f"{figure:<32}{value:>12,}")
-    failures = misses(found, most_pipelined)
-    for failure in failures:
-        print(f"FAILED: {failure}", file=sys.stderr)
-    print(json.dumps(found))
-    return 1 if failures else 0
+    return conclude(found, misses(found, most_pipelined))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ operation to the commit of its decision (build, simulation, policy, journal, out
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -40,6 +39,7 @@ from coordinator.store.accounts import Account
 from coordinator.types import IntentType, Stage
 from scripts.bench.engine import Timed
 from scripts.bench.engine_ceiling import PAYEE, raw_ceiling
+from scripts.verdicts import conclude
 
 AT_LEAST = {"guarded_ratio": 0.35}
 AT_MOST = {"decision_p50_ms": 10.0}
@@ -179,14 +179,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         found = measure(arguments.rounds, arguments.count, Path(name))
-    print()
-    for figure, value in found.items():
-        print(f"{figure:<24}{value:>12,}")
-    failures = misses(found)
-    for failure in failures:
-        print(f"FAILED: {failure}", file=sys.stderr)
-    print(json.dumps(found))
-    return 1 if failures else 0
+    return conclude(found, misses(found))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ escrow. `index_ratio` and `idle_pass_queries`: see `scripts/bench/settlement_ind
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import tempfile
@@ -44,6 +43,7 @@ from coordinator.store.index_escrows import Filters
 from coordinator.types import Operation, Stage
 from scripts.bench import settlement_index
 from scripts.bench.settlement_world import NET, PROVIDERS, WINDOW, CountingTransport, World
+from scripts.verdicts import conclude
 
 AT_MOST = {"rpc_calls_per_escrow": 0.1, "gas_per_escrow_50": 16_000}
 AT_LEAST = {"index_ratio": 0.5}
@@ -243,15 +243,12 @@ def main() -> int:
         figures = measure(arguments.count, arguments.due, Path(folder))
         print("asked of the node:", ", ".join(f"{name} {number}" for name, number in figures.pop("calls").items()))
         constant = _measure_index(figures, arguments.count, arguments.indexed, Path(folder))
-    for name, figure in figures.items():
-        bound = f"  (at most {AT_MOST[name]:,})" if name in AT_MOST else ""
-        bound = f"  (at least {AT_LEAST[name]:,})" if name in AT_LEAST else bound
-        print(f"{name:<36}{figure:>12,}{bound}")
-    missed = [name for name, most in AT_MOST.items() if figures[name] > most]
-    missed += [name for name, least in AT_LEAST.items() if figures[name] < least]
-    missed += [] if constant else ["idle_pass_queries"]
-    print(json.dumps({**figures, "missed": missed}))
-    return 1 if missed else 0
+    failures = [f"{name} is {figures[name]}, above {most}" for name, most in AT_MOST.items() if figures[name] > most]
+    failures += [
+        f"{name} is {figures[name]}, below {least}" for name, least in AT_LEAST.items() if figures[name] < least
+    ]
+    failures += [] if constant else ["idle_pass_queries is not constant"]
+    return conclude(figures, failures)
 
 
 if __name__ == "__main__":

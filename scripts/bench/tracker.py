@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import gc
 import itertools
-import json
 import logging
 import secrets
 import statistics
@@ -32,6 +31,7 @@ from coordinator.tracker import LocalTracker, Tracker
 from scripts.bench.budget_world import databases
 from scripts.bench.tracker_client import open_tracker, race, reserve_for
 from scripts.bench.tracker_world import Fleet, Place, Run, a_redis, redis_benchmark, redis_ceiling, sql_ceiling
+from scripts.verdicts import conclude
 
 AT_LEAST = {"redis_ratio_8": 0.40, "local_per_second": 100_000}
 AT_MOST = {"overspend": 0, "false_denials": 0}
@@ -212,14 +212,7 @@ def main() -> int:
     except RuntimeError as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1
-    print()
-    for figure, value in found.items():
-        print(f"{figure:<36}{value:>14,}")
-    failures = misses(found)
-    for failure in failures:
-        print(f"FAILED: {failure}", file=sys.stderr)
-    print(json.dumps(found))
-    return 1 if failures else 0
+    return conclude(found, misses(found))
 
 
 if __name__ == "__main__":

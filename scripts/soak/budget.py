@@ -11,13 +11,10 @@ wrong.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import random
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -40,6 +37,7 @@ from scripts.soak.market.plan import CHAIN_ID, USDC, Market, Plan, patiently
 from scripts.soak.processes import Processes, Seat
 from scripts.soak.siege.crowd import Crowd, Party
 from scripts.soak.siege.miner import Miner
+from scripts.verdicts import conclude, kept_folder
 
 _TICK = 0.3
 _PARTS = 3
@@ -257,21 +255,9 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the ledger and logs")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
-    folder = Path(tempfile.mkdtemp(prefix="market-"))
-    try:
+    with kept_folder("market-", arguments.keep) as folder:
         figures, wrong = soak(arguments.count, arguments.agents, arguments.seed, arguments.minutes * 60, folder)
-    finally:
-        if arguments.keep:
-            print(f"Ledger and logs are in {folder}.", file=sys.stderr)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    print()
-    for name, figure in figures.items():
-        print(f"{name:<36}{figure:>12,}")
-    for one in wrong[:50]:
-        print(f"WRONG: {one}", file=sys.stderr)
-    print(json.dumps({**figures, "wrong": len(wrong)}))
-    return 1 if wrong else 0
+    return conclude(figures, wrong)
 
 
 if __name__ == "__main__":

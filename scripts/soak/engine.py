@@ -8,7 +8,6 @@ exactly once: each goes to an address of its own. Prints one JSON object; the ex
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -26,6 +25,7 @@ from actp.engine.store import open_store, outbox
 from actp.engine.store.schema import IntentStatus
 from actp.rpc import HttpTransport
 from actp.testing import FaultProxy, drop_before, duplicate, lose_reply, rate_limited, sometimes
+from scripts.verdicts import conclude
 
 _SEND = "eth_sendRawTransaction"
 _UNSETTLED = (IntentStatus.QUEUED, IntentStatus.OPEN, IntentStatus.HELD)
@@ -109,7 +109,6 @@ class Soak:
         with self.box.store.read() as connection:
             jobs = outbox.listed(connection, limit=self.count * 2 + 10_000)
         fills = sum(job.kind is Kind.FILL for job in jobs)
-        statuses = {str(status): number for status, number in self.box.count().items()}
         return {
             "transactions": self.count,
             "lost": sum(balance == 0 for balance in got),
@@ -119,7 +118,7 @@ class Soak:
             "kills": self.kills,
             "reorgs": self.reorgs,
             "seconds": round(seconds, 1),
-            "statuses": statuses,
+            **{f"status_{status}": number for status, number in self.box.count().items()},
         }
 
 
@@ -145,8 +144,8 @@ def main() -> int:
         proxy.always("eth_getTransactionReceipt", sometimes(drop_before(), 0.01, dice))
         soak = Soak(arguments.count, arguments.seed, Path(folder), anvil, proxy.url)
         verdict = soak.run(arguments.seconds)
-    print(json.dumps(verdict, indent=2))
-    return 0 if not (verdict["lost"] or verdict["doubled"] or verdict["gaps"]) else 1
+    failures = [f"{name}: {verdict[name]}" for name in ("lost", "doubled", "gaps") if verdict[name]]
+    return conclude(verdict, failures)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,9 @@ for itself. Prints progress, a table, and as the last line one JSON object; the 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import random
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -37,6 +34,7 @@ from scripts.soak.siege.disturbing import Disturbing
 from scripts.soak.siege.field import Field, House, build
 from scripts.soak.siege.miner import Miner
 from scripts.soak.siege.plants import guarded_up_to, watch_signatures
+from scripts.verdicts import conclude, kept_folder
 
 _MODULE = "scripts.soak.siege.treasury"
 _LIFE = (5.0, 25.0)
@@ -274,21 +272,9 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     plants = max(6, arguments.count // 400) if arguments.plants is None else arguments.plants
-    folder = Path(tempfile.mkdtemp(prefix="siege-"))
-    try:
+    with kept_folder("siege-", arguments.keep) as folder:
         figures, wrong = soak(arguments.count, plants, arguments.seed, arguments.minutes * 60, folder)
-    finally:
-        if arguments.keep:
-            print(f"Databases and logs are in {folder}.", file=sys.stderr)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    print()
-    for name, figure in figures.items():
-        print(f"{name:<28}{figure:>12,}")
-    for one in wrong:
-        print(f"WRONG: {one}", file=sys.stderr)
-    print(json.dumps({**figures, "wrong": len(wrong)}))
-    return 1 if wrong else 0
+    return conclude(figures, wrong)
 
 
 if __name__ == "__main__":

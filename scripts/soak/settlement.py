@@ -11,13 +11,10 @@ anything is wrong.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import random
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -39,6 +36,7 @@ from scripts.soak.processes import Processes, Seat
 from scripts.soak.siege.miner import Miner
 from scripts.soak.town.audit import Audit
 from scripts.soak.town.working import Plan
+from scripts.verdicts import conclude, kept_folder
 
 CHAIN_ID = 31_337
 _TICK = 0.5
@@ -275,21 +273,9 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep store and logs")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
-    folder = Path(tempfile.mkdtemp(prefix="town-"))
-    try:
+    with kept_folder("town-", arguments.keep) as folder:
         figures, wrong = soak(arguments.count, arguments.seed, arguments.minutes * 60, folder)
-    finally:
-        if arguments.keep:
-            print(f"Store and logs are in {folder}.", file=sys.stderr)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    print()
-    for name, figure in figures.items():
-        print(f"{name:<36}{figure:>12,}")
-    for one in wrong[:50]:
-        print(f"WRONG: {one}", file=sys.stderr)
-    print(json.dumps({**figures, "wrong": len(wrong)}))
-    return 1 if wrong else 0
+    return conclude(figures, wrong)
 
 
 if __name__ == "__main__":
