@@ -23,6 +23,7 @@ from tests.chain.test_anvil import is_running
 Accounts = tuple[DevAccount, ...]
 
 
+@pytest.mark.slow
 def test_it_serves_the_contracts_under_the_addresses_that_it_prints_and_writes(
     tmp_path: Path, accounts: Accounts
 ) -> None:
@@ -43,6 +44,7 @@ def test_it_serves_the_contracts_under_the_addresses_that_it_prints_and_writes(
             running.transport.request("eth_chainId", [])
 
 
+@pytest.mark.slow
 def test_without_deployment_nothing_is_sent_and_no_book_is_written(tmp_path: Path) -> None:
     with actp_chain(tmp_path, "--no-deploy", "--chain-id", "1234") as running:
         assert running.transport.request("eth_chainId", []) == hex(1_234)
@@ -77,6 +79,7 @@ def test_with_a_block_time_transactions_wait_for_their_block(tmp_path: Path, acc
         running.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.anvil
 @pytest.mark.usefixtures("session_anvil")
 def test_anvil_is_served_instead_and_ends_with_it(tmp_path: Path) -> None:
@@ -95,6 +98,7 @@ def test_anvil_is_served_instead_and_ends_with_it(tmp_path: Path) -> None:
 
 
 class TestUsage:
+    @pytest.mark.slow
     def test_a_port_in_use_is_one_line_and_exit_code_1(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

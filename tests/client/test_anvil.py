@@ -55,6 +55,7 @@ def open_client(
     return open_
 
 
+@pytest.mark.slow
 def test_fifty_threads_pay_once_each(open_client: OpenClient) -> None:
     client, provider = open_client(1), open_client(2)
     ids = buy_in_threads(client, provider.address, 50)

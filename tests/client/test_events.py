@@ -153,6 +153,7 @@ class TestWhatIsRead:
 
 
 class TestCursor:
+    @pytest.mark.slow
     def test_every_event_is_read_exactly_once(self, requester: ACTPClient, provider: ACTPClient) -> None:
         seen: list[Event] = []
         cursor = None
@@ -267,6 +268,7 @@ def limited(
 
 
 class TestNodesThatRefuse:
+    @pytest.mark.slow
     @pytest.mark.parametrize("blocks", [1, 3, 10])
     def test_ranges_are_halved_until_the_node_answers(
         self,
@@ -286,6 +288,7 @@ class TestNodesThatRefuse:
         assert read == head(endpoint) - endpoint.start_block + 1, "a block was read twice, or left out"
         assert len([size for size in seen if size > blocks]) <= 12
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "refusal",
         [
@@ -308,6 +311,7 @@ class TestNodesThatRefuse:
         faulty.always("eth_getLogs", limited(3, refusal, []))
         assert events.since().events == requester.events.since().events
 
+    @pytest.mark.slow
     def test_the_range_that_a_node_serves_is_remembered_from_page_to_page(
         self, requester: ACTPClient, provider: ACTPClient, events: Events, faulty: FaultyTransport
     ) -> None:

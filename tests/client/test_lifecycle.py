@@ -174,6 +174,7 @@ class TestDisputes:
         resolver.kernel.resolve(tx_id, usdc(60), usdc(40), provider_at_fault=False)
         assert purses(requester, provider) == (PURSE - usdc(40) - BOND, PURSE + usdc(40) - usdc("0.4") + BOND)
 
+    @pytest.mark.slow
     def test_a_ruling_without_amounts_gives_all_to_one_side(
         self, requester: ACTPClient, provider: ACTPClient, resolver: ACTPClient
     ) -> None:

@@ -93,6 +93,7 @@ def test_other_keys_are_other_payments_and_other_terms_a_conflict(
     assert refusal.error.differing == ("amount",)
 
 
+@pytest.mark.slow
 def test_a_payment_that_was_only_created_is_continued(
     buyer: ACTPClient, faulty: FaultyTransport, provider: ACTPClient
 ) -> None:

@@ -16,6 +16,7 @@ PRICE = usdc(2)
 
 
 class TestInThisProcess:
+    @pytest.mark.slow
     def test_threads_that_need_approvals_pay_once_each(self) -> None:
         client = ACTPClient.create(network=Network.LOCAL)
         held = client.balances().usdc
@@ -36,6 +37,7 @@ class TestInThisProcess:
         page = client.events.since(before, names="TransactionCreated")
         assert {event.transaction_id for event in page} == set(ids)
 
+    @pytest.mark.slow
     def test_clients_of_one_key_share_nonces_and_allowances(self) -> None:
         key = "0x" + "d8" * 32
         clients = [ACTPClient.create(private_key=key) for _ in range(5)]

@@ -228,6 +228,7 @@ def test_defect_13_no_call_that_moves_money_can_be_entered_while_tokens_move(sta
     assert receipt.of("BatchItemSkipped") == []
 
 
+@pytest.mark.slow
 def test_defect_13_calls_that_move_no_money_do_no_harm_while_tokens_move(stage: Stage) -> None:
     """They are not guarded; what they did from inside of a transfer must be as if they had come after it."""
     world, token, wallet = stage.world, stage.world.token, stage.wallet

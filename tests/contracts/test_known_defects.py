@@ -229,6 +229,7 @@ def test_defect_03_the_agreed_window_is_not_lengthened_beyond_the_maximum(world:
 # ---------------------------------------------------------------- 6: the pause
 
 
+@pytest.mark.slow
 def test_defect_06_a_pause_stops_new_money_and_nothing_else(world: World) -> None:
     created, quoted = world.reach(State.INITIATED), world.reach(State.QUOTED)
     committed, announced = world.reach(State.COMMITTED), world.reach(State.COMMITTED)

@@ -183,6 +183,7 @@ def test_defect_12_a_bond_counts_only_if_it_arrives_in_full(open_world: OpenWorl
     world.refuse("ReceivedMismatch", "postBond", transaction_id, world.requester, sender=world.stranger, received=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("token", ["NoReturnToken", "RevertOnZeroToken"])
 def test_defect_12_unusual_but_honest_tokens_go_through_a_whole_life(open_world: OpenWorld, token: str) -> None:
     world = open_world(token)
@@ -300,6 +301,7 @@ def test_defect_13_a_refund_is_what_came_in_less_what_went_out(world: World, rel
     assert world.vault.read("remaining", bystander) == AMOUNT
 
 
+@pytest.mark.slow
 def test_defect_13_the_books_are_equal_after_every_call_while_many_share_the_vault(world: World) -> None:
     """`World` compares balance and debts after each call; here transactions with all kinds of ends overlap."""
     aliased, early, timed_out, ruled, milestoned, refunded = (world.create(AMOUNT + index) for index in range(6))

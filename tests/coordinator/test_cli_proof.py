@@ -29,6 +29,7 @@ def store(house: House) -> str:
     return f"sqlite:///{house.store.engine.url.database}"
 
 
+@pytest.mark.slow
 def test_proofs_are_listed_shown_and_verified(
     store: str, house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

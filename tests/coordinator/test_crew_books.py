@@ -66,6 +66,7 @@ def report_of(events: tuple[Event, ...]) -> Report:
     return report
 
 
+@pytest.mark.slow
 def test_the_books_tell_what_was_granted_approved_denied_and_spent(approved: tuple[Event, ...]) -> None:
     report = report_of(approved)
     books = report.books
@@ -176,6 +177,7 @@ def after(action: Action, change: Callable[[Stage], None]) -> Callable[[Event, S
     return meddle
 
 
+@pytest.mark.slow
 def test_a_counter_that_was_changed_by_hand_fails_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def falsify(stage: Stage) -> None:
         with open_ledger(stage.store).write() as connection:
@@ -212,6 +214,7 @@ def test_a_request_that_is_granted_though_the_file_says_denied_fails_the_demo(
     assert "WRONG Budgets are not what the scenario says: 1 not ended; " in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "said"),
     [

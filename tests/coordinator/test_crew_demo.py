@@ -387,6 +387,7 @@ def test_whatever_the_treasurys_key_signs_beside_the_lifecycle_fails_the_demo(
     assert "WRONG The delta guard says: key_used: Nonce 3 of" in out
 
 
+@pytest.mark.slow
 def test_a_proof_with_a_changed_byte_fails_the_demo_and_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

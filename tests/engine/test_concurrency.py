@@ -44,6 +44,7 @@ def test_fifty_threads_share_many_accounts_on_the_embedded_chain(chain, accounts
     check(chain, token, pay_from_many_threads(chain, 31337, token, accounts[:5]))
 
 
+@pytest.mark.slow
 @pytest.mark.anvil
 @pytest.mark.parametrize("block_time", [None, 1])
 @pytest.mark.parametrize("shared_by", [1, 10])

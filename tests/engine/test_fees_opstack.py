@@ -282,6 +282,7 @@ def test_the_environment_caps_a_sender(monkeypatch, faulty, accounts, token):
         sender.send(token, mint(sender.address))
 
 
+@pytest.mark.slow
 def test_further_signatures_stay_below_the_cap(faulty, accounts, token):
     offered = capped(faulty, accounts).fees()
     cap = offered.max_fee * 5 // 4

@@ -52,6 +52,7 @@ def test_a_slow_hand_over_of_one_thread_does_not_fail_the_others(chain, faulty, 
     assert balance_of(chain, token, sender.address) == 4
 
 
+@pytest.mark.slow
 def test_waiting_threads_do_not_broadcast_each_others_bytes(faulty, accounts, token):
     sender = Sender(faulty, LocalSigner(accounts[0].private_key), chain_id=31337, timeout=1.5)
     faulty.always(SEND, answers("0x"))

@@ -82,6 +82,7 @@ def test_what_was_preconfirmed_in_a_block_that_never_seals_is_sent_again(chain, 
     assert len(bench.box.attempts_of(job)) == 1
 
 
+@pytest.mark.slow
 def test_who_waits_for_a_block_that_never_seals_is_not_told_of_success(chain, flashes, careful):
     before = chain.snapshot()
     submission = careful.submit(PAYEE, value=1)

@@ -96,6 +96,7 @@ def test_bytes_that_nobody_can_have_are_not_broadcast_by_who_waits_while_a_worke
     assert (seen, paid(chain)) == ([0], [])
 
 
+@pytest.mark.slow
 def test_who_waits_alone_brings_home_what_a_dead_process_only_signed(chain, bench, faulty, file_store, monkeypatch):
     def crash(*arguments):
         raise KeyboardInterrupt

@@ -103,6 +103,7 @@ def test_a_request_that_was_delivered_twice_does_not_pay_twice(chain, faulty, se
     assert balance_of(chain, token, sender.address) == 1_000_000
 
 
+@pytest.mark.slow
 def test_a_transaction_that_the_node_lost_is_broadcast_again(chain, faulty, sender, token):
     faulty.once(SEND, lambda go_on, params: "0x" + "00" * 32)
     assert sender.send(token, mint(sender.address)).succeeded
@@ -122,6 +123,7 @@ def test_what_is_not_seen_mined_in_time_has_an_unknown_outcome(chain, faulty, ac
     assert not caught.value.retryable
 
 
+@pytest.mark.slow
 def test_a_later_send_gets_an_unknown_one_mined_first(chain, faulty, accounts, token):
     sender = Sender(faulty, LocalSigner(accounts[1].private_key), chain_id=31337, timeout=0.2)
     faulty.once(SEND, raises(RpcUnavailable("the connection broke", outcome="unknown")))
@@ -266,6 +268,7 @@ def test_a_sender_shows_no_key(sender, accounts):
     assert sender.address in repr(sender)
 
 
+@pytest.mark.slow
 def test_who_only_submits_does_not_remember_what_is_mined(chain, accounts):
     sender = Sender(chain, LocalSigner(accounts[0].private_key), chain_id=31337)
     for _ in range(150):

@@ -25,6 +25,7 @@ def take_back(chain, before, blocks=2):
     chain.mine(blocks)
 
 
+@pytest.mark.slow
 def test_a_payment_that_a_reorganisation_took_is_made_again_while_a_later_one_waits(chain, accounts, file_store):
     pool = JammedPool(chain)
     pool.jammed = False

@@ -42,6 +42,7 @@ def over_file(faulty, file_store, accounts):
     return Sender(faulty, LocalSigner(accounts[0].private_key), chain_id=31337, store=file_store, timeout=10)
 
 
+@pytest.mark.slow
 def test_processes_on_one_key_over_one_file_pay_each_once(tmp_path):
     chain = EmbeddedChain()
     account = dev_accounts()[0]
@@ -95,6 +96,7 @@ def test_a_sender_and_a_worker_share_an_account(chain, faulty, file_store, accou
     assert nonces(chain, over_file.address) == 8
 
 
+@pytest.mark.slow
 def test_a_worker_of_another_process_sends_for_a_sender_that_cannot(chain, faulty, file_store, accounts, over_file):
     """The worker never lets go of the lease; it takes over what the sender has put into the outbox."""
     bench = Bench(faulty, file_store, accounts[0].private_key)
@@ -170,6 +172,7 @@ def test_a_restarted_sender_first_brings_home_what_was_signed(chain, faulty, ove
     assert nonces(chain, again.address) == 2
 
 
+@pytest.mark.slow
 def test_what_ended_unknown_is_known_to_the_next_process(chain, faulty, over_file, accounts, file_store):
     faulty.once(SEND, raises(RpcUnavailable("the connection broke", outcome="unknown")))
     lost = over_file.submit(PAYEE, value=1)

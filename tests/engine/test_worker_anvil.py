@@ -66,6 +66,7 @@ def test_blocks_become_safe_and_final(node, file_store, accounts):
     bench.work(lambda: bench.box.attempts_of(job)[0].state is AttemptState.FINALIZED)
 
 
+@pytest.mark.slow
 def test_a_long_queue_is_drained_over_many_blocks(session_anvil, file_store, accounts):
     del session_anvil
     with AnvilProcess(block_time=1) as anvil:

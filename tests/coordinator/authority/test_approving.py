@@ -39,6 +39,7 @@ def with_rules(authority, **approvals):
     authority.apply(book(agent(), agent("bob"), SENIOR, JUNIOR, approvals=ApprovalRules(**approvals)), "test")
 
 
+@pytest.mark.slow
 def test_what_waits_holds_its_budget_and_is_not_handed_on(authority):
     """The seed's coordinator holds nothing, and so approves more than there is."""
     asked(authority)

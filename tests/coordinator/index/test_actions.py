@@ -80,6 +80,7 @@ def test_what_was_done_rests_until_events_can_say_so_and_what_was_released_does_
         index_actions.claim(connection, kernel_id, SETTLE, [one, two], 8, 220)
 
 
+@pytest.mark.slow
 def test_one_kind_of_action_does_not_stop_another(market):
     ledger, kernel_id, (one, two), _ = market
     with ledger.write() as connection:

@@ -52,6 +52,7 @@ def test_an_index_that_is_as_new_as_the_chain_answers_alone(house):
     assert answer["block"] == {"number": index.kernel.block.number, "hash": index.kernel.block.hash}
 
 
+@pytest.mark.slow
 def test_one_that_is_behind_only_says_which_there_are(house):
     lifecycle = house.lifecycle()
     other = house.client_of(dev_accounts()[2])

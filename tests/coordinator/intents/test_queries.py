@@ -57,6 +57,7 @@ def test_a_contract_that_is_no_token_has_no_balance(requester: ACTPClient) -> No
     assert answer["tokens"][requester.kernel.address] is None
 
 
+@pytest.mark.slow
 def test_positions_show_what_each_escrow_still_holds(requester: ACTPClient, provider: ACTPClient) -> None:
     half, done, opened = (
         started(requester, provider),

@@ -36,6 +36,7 @@ def events_of(client: ACTPClient, receipt: Receipt) -> tuple[Any, ...]:
 # -------------------------------------------------------------------- many at once
 
 
+@pytest.mark.slow
 def test_each_provider_is_paid_once_for_all_of_its_escrows(
     requester: ACTPClient, provider: ACTPClient, stranger: ACTPClient, resolver: ACTPClient
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_batch_for_one_provider_names_it(requester: ACTPClient, provider: ACTP
     assert built(stranger, "settle_escrow_batch", transaction_ids=ids).subject.counterparty == provider.address
 
 
+@pytest.mark.slow
 def test_what_cannot_be_settled_is_skipped_and_told_with_its_reason(
     requester: ACTPClient, provider: ACTPClient, stranger: ACTPClient
 ) -> None:
@@ -114,6 +116,7 @@ def test_what_milestones_took_is_not_paid_again(
     assert paid(what) == {provider.address: usdc(70) - usdc("0.7")}
 
 
+@pytest.mark.slow
 def test_a_provider_whom_the_token_refuses_gets_one_credit_and_the_others_are_paid(
     requester: ACTPClient, provider: ACTPClient, stranger: ACTPClient, resolver: ACTPClient, endpoint: Endpoint
 ) -> None:
@@ -180,6 +183,7 @@ def test_two_batches_never_share_an_escrow(requester: ACTPClient, provider: ACTP
         assert (busy.code, busy.retryable) == ("escrow_busy", True)
 
 
+@pytest.mark.slow
 def test_what_a_batch_does_after_others_were_faster(
     requester: ACTPClient, provider: ACTPClient, stranger: ACTPClient
 ) -> None:
@@ -217,6 +221,7 @@ def test_a_dispute_without_a_ruling_ends_by_the_agreed_split(
     assert state(requester, tx_id) is State.SETTLED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bond", ["of a stranger", "owed", "of both"])
 def test_bonds_go_back_to_whoever_posted_them_when_a_dispute_is_closed(
     bond: str, requester: ACTPClient, provider: ACTPClient, stranger: ACTPClient, arbiter: ACTPClient,
@@ -247,6 +252,7 @@ def test_bonds_go_back_to_whoever_posted_them_when_a_dispute_is_closed(
     assert paid(what)[requester.address] == share
 
 
+@pytest.mark.slow
 def test_only_a_dispute_is_closed(requester: ACTPClient, provider: ACTPClient, stranger: ACTPClient) -> None:
     for tx_id in (funded(requester, provider), delivered(requester, provider)):
         with pytest.raises(WrongState, match="closing its dispute needs DISPUTED"):
@@ -256,6 +262,7 @@ def test_only_a_dispute_is_closed(requester: ACTPClient, provider: ACTPClient, s
 # -------------------------------------------------------------------- what is owed
 
 
+@pytest.mark.slow
 def test_a_credit_is_paid_to_its_owner_whoever_asks(
     requester: ACTPClient, provider: ACTPClient, stranger: ACTPClient, endpoint: Endpoint
 ) -> None:

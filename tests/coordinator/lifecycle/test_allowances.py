@@ -53,6 +53,7 @@ def test_a_create_waits_until_the_treasury_has_raised_the_allowance(house, provi
     assert allowance(house) == 0
 
 
+@pytest.mark.slow
 def test_many_at_once_are_raised_together_and_a_standing_allowance_lasts(house, provider):
     lifecycle = house.lifecycle(standing_allowance=100 * USDC)
     first = [create(house, lifecycle, provider, number, 10) for number in range(3)]
@@ -96,6 +97,7 @@ def test_payments_go_on_while_a_create_waits(house, provider):
     assert house.done(lifecycle, waiting).stage is Stage.CONFIRMED
 
 
+@pytest.mark.slow
 def test_what_can_never_be_built_fails_while_more_is_on_its_way_than_the_allowance_suffices_for(house, provider):
     house.client_of(house.account).token.approve(house.client.escrow.address, 10 * USDC)
     lifecycle = house.lifecycle(guard=False)

@@ -52,6 +52,7 @@ def opened(house, lifecycle, provider, number="1"):
     return step(house, lifecycle, "create_escrow", terms)
 
 
+@pytest.mark.slow
 def test_an_escrow_counts_until_it_is_released_also_by_others(house, provider):
     lifecycle = house.lifecycle()
     opened(house, lifecycle, provider)
@@ -66,6 +67,7 @@ def test_an_escrow_counts_until_it_is_released_also_by_others(house, provider):
     assert lost(house, lifecycle) == 0
 
 
+@pytest.mark.slow
 def test_what_is_locked_with_somebody_counts_against_the_limit(house, provider):
     settings = PolicySettings(max_counterparty_exposure={house.usdc: PRICE + 10**6})
     lifecycle = house.lifecycle(policy=settings)
@@ -120,6 +122,7 @@ def test_a_bond_counts_as_lost_until_its_dispute_is_decided(house, provider):
     step(house, lifecycle, "dispute_escrow", number="3", evidence="empty")
 
 
+@pytest.mark.slow
 def test_every_escrow_of_a_batch_counts_and_is_a_position(house, provider):
     lifecycle = house.lifecycle()
     orders = [
@@ -137,6 +140,7 @@ def test_every_escrow_of_a_batch_counts_and_is_a_position(house, provider):
     assert [one["remaining"] for one in positions] == [str(PRICE)] * 2
 
 
+@pytest.mark.slow
 def test_both_parties_of_an_escrow_may_be_wallets_of_one_store(house):
     other = Lifecycle(house.client_of(dev_accounts()[2], house.store))
     house.client_of(dev_accounts()[4]).token.mint(PRICE, other.wallet)
@@ -157,6 +161,7 @@ def test_both_parties_of_an_escrow_may_be_wallets_of_one_store(house):
     assert (lost(house, lifecycle), lost(house, other)) == (0, 0)
 
 
+@pytest.mark.slow
 def test_escrows_that_the_chain_does_not_know_keep_no_other_waiting(house, provider, monkeypatch):
     monkeypatch.setattr(keeping, "_MANY", 3)
     lifecycle = house.lifecycle()

@@ -171,6 +171,7 @@ def hostile_token(house, name):
     return token
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIARS)
 def test_a_token_that_does_something_else_stops_the_agent_that_paid_in_it(house, name):
     found, words = LIARS[name]
@@ -190,6 +191,7 @@ def test_a_token_that_does_something_else_stops_the_agent_that_paid_in_it(house,
     assert b'"verdict":"breach"' in lifecycle.proofs_of(done.id)[-1].parts
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_stopped_for_its_token_stops_no_other(house):
     token = hostile_token(house, "FeeOnTransferToken")
     lifecycle = house.lifecycle(tokens=[token])
@@ -236,6 +238,7 @@ def dust(house, stranger):
     stranger.call(house.usdc, "mint", house.wallet, 1)
 
 
+@pytest.mark.slow
 def test_dust_is_written_down_and_stops_nobody(house):
     stranger = Party(house, STRANGER)
     lifecycle = house.lifecycle()

@@ -39,6 +39,7 @@ WRITES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "name"), WRITES, ids=lambda one: getattr(one, "__name__", one))
 def test_a_store_that_goes_away_in_the_commit_of_a_decision_leaves_nothing_of_it(house, monkeypatch, module, name):
     lifecycle = house.lifecycle()

@@ -89,6 +89,7 @@ def test_no_allowance_is_raised_for_what_the_policy_denies_anyway(house, provide
     assert house.jobs() == {}
 
 
+@pytest.mark.slow
 def test_what_came_back_out_of_an_escrow_does_not_raise_the_peak(house, provider):
     lifecycle = house.lifecycle(policy=PolicySettings(max_drawdown_bps=1_000))
     assert create(house, lifecycle, provider, 1, 500).stage is Stage.CONFIRMED
@@ -144,6 +145,7 @@ def test_a_decision_is_not_made_over_a_point_that_another_process_has_left(house
     assert second.find(operation.id).code == "max_concentration_bps"
 
 
+@pytest.mark.slow
 def test_a_decision_is_not_written_if_another_process_leaves_its_point_meanwhile(house, monkeypatch):
     first, second, payment = about_to_be_mined(house)
     left = second._following.point()

@@ -220,6 +220,7 @@ def test_a_row_that_is_cancelled_in_the_middle_of_the_second_decision_is_not_sen
     assert timed.paid() == 0
 
 
+@pytest.mark.slow
 def test_the_proof_is_of_the_decision_that_another_process_made_when_it_judged_again(timed, clock):
     first, second = timed.lifecycle(), timed.lifecycle(policy=PolicySettings(max_amount={timed.usdc: 10}))
     operation = timed.pay(first, 7)

@@ -131,6 +131,7 @@ def test_an_escrow_from_its_funding_to_its_release_by_two_wallets(house, tmp_pat
     assert house.decided(lifecycle, opened).texts != {}, "the chain has only the hash of the terms"
 
 
+@pytest.mark.slow
 def test_two_steps_of_one_escrow_go_one_after_the_other(house):
     lifecycle = house.lifecycle()
     worker = Lifecycle(house.client_of(dev_accounts()[2]))

@@ -77,6 +77,7 @@ def test_a_refund_by_the_other_party_keeps_the_terms(house, requester, milestone
     assert lifecycle.paused() == []
 
 
+@pytest.mark.slow
 def test_milestones_and_rulings_of_others_pause_nobody(house, requester):
     owner, judge = house.client_of(house.account), house.client_of(dev_accounts()[0])
     number, other = started(requester, owner), delivered(requester, owner, deadline=requester.now() + 9 * HOUR)

@@ -101,6 +101,7 @@ def quoted(house, lifecycle, **more):
     return house.pay(lifecycle, 7, **fields)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [None, 100], ids=["nobody looks at it", "a rule looks at it"])
 def test_a_reference_price_that_raises_denies_what_it_was_asked_about_and_stops_nothing_else(house, limit):
     lifecycle = house.lifecycle(policy=PolicySettings(oracle_deviation_bps=limit), reference=explodes)

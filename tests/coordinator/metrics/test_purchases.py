@@ -50,6 +50,7 @@ def shown(firm: Firm) -> Samples:
     return families(text) | {("jobs",): len(firm.jobs())}
 
 
+@pytest.mark.slow
 def test_what_a_worker_did_shows_at_its_endpoint(shown: Samples):
     assert shown["actp_budget_decisions_total", "held"] == 2
     assert shown["actp_budget_decisions_total", "pending_approval"] == 1

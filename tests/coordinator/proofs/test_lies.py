@@ -402,6 +402,7 @@ def honest(request: pytest.FixtureRequest, deployed: Deployment, chain: Embedded
     return request.param, file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("honest", LIES, indirect=True)
 def test_every_signed_lie_is_found_by_the_check_that_is_named(honest: tuple[str, bytes], chain: EmbeddedChain) -> None:
     name, file = honest

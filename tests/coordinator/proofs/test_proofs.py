@@ -52,6 +52,7 @@ def test_without_a_node_and_a_signer_the_report_says_what_it_could_not_see(file:
     assert {check.name for check in report.not_checked} == {"whose key", "chain"}
 
 
+@pytest.mark.slow
 def test_any_changed_byte_is_found(file: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporting, "changed_byte", lambda text, wanted: None)  # finding where takes a second each
     chance = random.Random(5)

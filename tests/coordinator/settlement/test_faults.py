@@ -57,6 +57,7 @@ def test_neither_a_paused_kernel_nor_a_vault_without_approval_stops_a_settlement
 # ---------------------------------------------------------------- somebody else is faster
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taken", [1, 3], ids=["some of a batch", "all of a batch"])
 def test_what_a_stranger_settles_before_ours_is_mined_is_done_and_not_tried_again(town: Town, taken: int) -> None:
     ids = town.delivered(3)
@@ -195,6 +196,7 @@ def test_a_node_that_is_away_for_a_while_loses_nothing(town: Town) -> None:
 # ---------------------------------------------------------------- bad escrows
 
 
+@pytest.mark.slow
 def test_one_bad_escrow_is_found_reported_and_put_off_and_the_others_are_settled(town: Town) -> None:
     ids = town.delivered(8)
     bad = ids[3]

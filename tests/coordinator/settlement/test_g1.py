@@ -73,6 +73,7 @@ def test_a_kernel_with_the_functions_of_g1_only_is_settled_one_by_one(old: Old) 
     assert old.town.breaches() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 def test_one_bot_serves_several_kernels_with_one_key(old: Old, first: str) -> None:
     town = old.town

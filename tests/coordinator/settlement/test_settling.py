@@ -137,6 +137,7 @@ def test_two_bots_of_one_store_never_begin_the_same_escrow(anywhere: Town) -> No
     assert {one.state for one in town.actions().values()} == {ActionState.DONE}
 
 
+@pytest.mark.slow
 def test_what_a_dead_bot_has_claimed_is_taken_over(timed: Town) -> None:
     town = timed
     ids = town.delivered(2)

@@ -41,6 +41,7 @@ def rows(store: Store) -> dict[str, list[dict[str, Any]]]:
         return {one.name: [dict(row._mapping) for row in connection.execute(sa.select(one))] for one in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["0001", "0002", "0003"])
 def test_no_row_and_no_value_is_lost_by_an_upgrade(store, version):
     upgrade(store, version)

@@ -89,6 +89,7 @@ def test_what_the_wallet_paid_for_before_there_was_a_ledger_is_none(firm):
     assert (found.drift, found.chain["escrows"]) == (0, 1)
 
 
+@pytest.mark.slow
 def test_what_the_lifecycle_pays_for_at_somebody_elses_request_is_none(bought):
     firm, worker, _ = bought
     order = {
@@ -149,6 +150,7 @@ def test_a_wallet_that_looked_short_and_is_not_is_no_drift_of_a_single_compariso
     assert (found.drift, found.ledger["short"]) == (0, str(1 * USDC))
 
 
+@pytest.mark.slow
 def test_what_is_on_its_way_is_no_drift(bought):
     firm, worker, _ = bought
     answer = firm.request(25 * USDC)
@@ -160,6 +162,7 @@ def test_what_is_on_its_way_is_no_drift(bought):
     assert firm.client.token.balance_of() == PURSE - 175 * USDC
 
 
+@pytest.mark.slow
 def test_a_node_that_is_behind_or_gone_is_no_drift(bought, faulty):
     firm, worker, _ = bought
     count = len(rows(firm))

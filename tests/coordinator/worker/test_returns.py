@@ -23,6 +23,7 @@ def bought(firm):
     return firm, worker, answer
 
 
+@pytest.mark.slow
 def test_a_cancellation_of_the_provider_returns_all_of_it(bought):
     firm, worker, answer = bought
     firm.provider.kernel.cancel(answer.transaction_id)
@@ -66,6 +67,7 @@ def test_a_split_returns_the_part_of_the_treasury_and_not_its_bond(bought):
     firm.sound()
 
 
+@pytest.mark.slow
 def test_what_came_back_can_be_spent_again(bought):
     firm, worker, answer = bought
     before = [firm.request(500 * USDC), firm.request(400 * USDC)]
@@ -76,6 +78,7 @@ def test_what_came_back_can_be_spent_again(bought):
     assert firm.request(100 * USDC).state is HELD
 
 
+@pytest.mark.slow
 def test_nothing_returns_before_it_is_final(bought, faulty):
     firm, worker, answer = bought
     height = firm.chain.request("eth_getBlockByNumber", ["latest", False])["number"]
