@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Reading",
     "listen",
     "readings",
+    "sources",
     "unlisten",
     "unwatch",
     "watch",
@@ -130,10 +132,14 @@ def unwatch(one: object) -> None:
         _watched[:] = [pair for pair in _watched if pair[0]() is not None and pair[0]() is not one]
 
 
-def readings() -> Iterator[Reading]:
-    """How all that is watched is now."""
+def sources() -> list[Callable[[], Iterable[Reading]]]:
+    """All that is watched, each to be read by itself: what one of them raises says nothing of the others."""
     with _lock:
         watched = [(found(), read) for found, read in _watched]
-    for one, read in watched:
-        if one is not None:
-            yield from read(one)
+    return [partial(read, one) for one, read in watched if one is not None]
+
+
+def readings() -> Iterator[Reading]:
+    """How all that is watched is now."""
+    for read in sources():
+        yield from read()

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -42,18 +43,24 @@ def execute(arguments: argparse.Namespace) -> int:
     """`coordinator budget exec`: runs the program, and returns its exit code; 128 and the signal's number if one ended
     it. Raises ConfigError, InvalidInput, TrackerError before it has begun.
     """
-    from coordinator.tracker.money import micros_of
+    from coordinator.tracker.money import amount_of, micros_of
     from coordinator.tracker.opening import session_scope
 
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if not command:
         raise InvalidInput("There is no program to run.", hint="coordinator budget exec [FLAGS] -- COMMAND ...")
-    least = micros_of(arguments.least, name="--least")
+    least = amount_of(micros_of(arguments.least, name="--least"))
     scope = session_scope(arguments.budget_session_id or _new_session())
     with ExitStack() as stack:
-        place = _shared(place_of(arguments), stack)
+        named = place_of(arguments)
         if arguments.budget_session_limit is None:
-            existing(place)
+            if named.kind == "local":
+                raise ConfigError(
+                    "No ledger is named, so this makes a new one, in which the session has no limit.",
+                    hint="Give --budget-session-limit.",
+                )
+            existing(named)
+        place = _shared(named, stack)
         tracker = stack.enter_context(place.open())
         if arguments.budget_session_limit is not None:
             tracker.set_budget(scope, arguments.budget_session_limit)
@@ -84,7 +91,7 @@ def _shared(place: Place, stack: ExitStack) -> Place:
 class _Watching:
     """Looks at the session again and again, in a thread, until it is spent."""
 
-    def __init__(self, tracker: Tracker, scope: str, least: int) -> None:
+    def __init__(self, tracker: Tracker, scope: str, least: Decimal) -> None:
         self.spent = threading.Event()
         self._tracker = tracker
         self._scope = scope
@@ -115,12 +122,10 @@ class _Watching:
                 silent = True
 
     def _is_spent(self) -> bool:
-        from coordinator.tracker.money import micros_of
-
         limit = self._tracker.get_budget(self._scope)
         if limit is None:
             return True  # nothing is granted any more
-        left = micros_of(limit) - micros_of(self._tracker.get_spent(self._scope))
+        left = limit - self._tracker.get_spent(self._scope)
         return left <= 0 or left < self._least
 
 

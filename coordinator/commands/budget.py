@@ -61,7 +61,7 @@ def configure(noun: argparse.ArgumentParser) -> None:
     add_tracker(setting)
     setting.set_defaults(run=_set)
 
-    text = "list open reservations, those that expire first first"
+    text = "list open reservations, the first to expire first"
     listing = verbs.add_parser("reservations", help=text, description=text, allow_abbrev=False)
     listing.add_argument("--scope", metavar="SCOPE", help="only those in this scope")
     add_tracker(listing)
@@ -192,7 +192,7 @@ def _limit(text: str, unit: str) -> str | int:
     """A limit as trackers take it: whatever it is in dollars, an int in base units. Raises InvalidInput."""
     if unit == "usd":
         return text
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= 40):
         raise InvalidInput(f"{text[:40]!r} is no number of base units.", hint="1 USDC is 1000000 base units.")
     return int(text)
 

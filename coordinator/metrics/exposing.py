@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
@@ -36,7 +37,7 @@ class Exported:
     def __init__(self, *sources: Source) -> None:
         self.registry: CollectorRegistry = _Registry()
         self._counting = Counting(self.registry, ALL)
-        self.registry.register(_Gauges((observing.readings, *sources)))
+        self.registry.register(_Gauges(sources))
         observing.listen(self._counting)
 
     def close(self) -> None:
@@ -59,13 +60,25 @@ class _Gauges(Collector):
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = sources
+        self._lock = threading.Lock()
 
     def describe(self) -> Iterable[_Family]:
         """The names only: whoever registers this must not read a ledger for it."""
         return [_family(one) for one in ALL if isinstance(one, Gauge)]
 
     def collect(self) -> Iterator[_Family]:
-        """Every gauge that anything is known of."""
+        """Every gauge that anything is known of. One scrape reads after another: those who come at the same time must
+        not take all of a database's connections.
+        """
+        with self._lock:
+            found = self._found()
+        for gauge, values in found.items():
+            family = _family(gauge)
+            for labels, value in values.items():
+                family.add_metric(labels, value)
+            yield family
+
+    def _found(self) -> dict[Gauge, dict[tuple[str, ...], float]]:
         found: dict[Gauge, dict[tuple[str, ...], float]] = {}
         permitted: dict[Gauge, Labels] = {}
         for reading in self._readings():
@@ -78,14 +91,10 @@ class _Gauges(Collector):
                 values[labels] += reading.value
             else:
                 values[labels] = (min if gauge.lowest else max)(values[labels], reading.value)
-        for gauge, values in found.items():
-            family = _family(gauge)
-            for labels, value in values.items():
-                family.add_metric(labels, value)
-            yield family
+        return found
 
     def _readings(self) -> Iterator[Reading]:
-        for source in self._sources:
+        for source in (*observing.sources(), *self._sources):
             try:
                 yield from source()
             except ActpError as error:  # what others count is told all the same

@@ -49,7 +49,8 @@ def address_of(text: str) -> Address:
     """HOST:PORT, [HOST]:PORT for IPv6, or a port alone, which is opened for this machine only. Raises ConfigError."""
     host, _, port = text.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not (port.isascii() and port.isdigit() and int(port) < 65_536) or (":" in bare and bare == host):
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65_536
+    if not is_port or (":" in bare and bare == host):
         raise ConfigError(
             f"{text!r} is no address for metrics.",
             hint=f"Write HOST:PORT, or a port alone for {DEFAULT_HOST}; a host may be 0.0.0.0 for all.",

@@ -14,14 +14,28 @@ from coordinator.store.bulk import among, insert_rows, update_rows
 from coordinator.store.formats import text
 from coordinator.store.tracker_schema import holds
 
-__all__ = ["COMMITTED", "EXPIRED", "OPEN", "RELEASED", "Hold", "due", "find", "forget", "insert", "open_ones", "write"]
+__all__ = [
+    "COMMITTED",
+    "EXPIRED",
+    "MOST_FORGOTTEN",
+    "OPEN",
+    "RELEASED",
+    "Hold",
+    "due",
+    "find",
+    "forget",
+    "insert",
+    "open_ones",
+    "write",
+]
 
 OPEN = "open"
 EXPIRED = "expired"
 COMMITTED = "committed"
 RELEASED = "released"
 
-_MOST_FORGOTTEN = 10_000
+MOST_FORGOTTEN = 10_000
+"""So many are deleted at once, at most."""
 # In the words of the indexes: with a parameter in its place a plan that is kept could not use them.
 _IS_OPEN = holds.c.state == literal_column(f"'{OPEN}'")
 _HAS_ENDED = holds.c.state != literal_column(f"'{OPEN}'")
@@ -77,8 +91,8 @@ def write(connection: Connection, changed: Sequence[Hold]) -> None:
 
 
 def forget(connection: Connection, owner: Account, before: float) -> int:
-    """Deletes those that were over before then, at most some thousands; how many."""
-    old = select(holds.c.token).where(owner.owns(holds), _HAS_ENDED, holds.c.over_at < before).limit(_MOST_FORGOTTEN)
+    """Deletes those that were over before then, at most `MOST_FORGOTTEN`; how many."""
+    old = select(holds.c.token).where(owner.owns(holds), _HAS_ENDED, holds.c.over_at < before).limit(MOST_FORGOTTEN)
     return connection.execute(delete(holds).where(holds.c.token.in_(old))).rowcount
 
 

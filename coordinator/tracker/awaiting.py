@@ -6,7 +6,9 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from decimal import Decimal
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
@@ -76,7 +78,7 @@ class AsyncTracker:
             raise
 
     async def commit(self, token: ReservationToken, actual_usd: Amount) -> Committed:
-        """See `Tracker.commit`."""
+        """See `Tracker.commit`. It is done also if the caller is cancelled meanwhile, as are all other methods."""
         return await self._run(self._tracker.commit, token, actual_usd)
 
     async def release(self, token: ReservationToken) -> None:
@@ -122,7 +124,9 @@ class AsyncTracker:
     async def _run(self, method: Callable[_P, _R], *args: _P.args, **named: _P.kwargs) -> _R:
         if not self._waits:
             return method(*args, **named)
-        return await asyncio.to_thread(method, *args, **named)
+        # Shielded: a caller that is cancelled must not take back a commit that waits for a free thread.
+        do = partial(copy_context().run, method, *args, **named)
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, do))
 
 
 class _Asking:

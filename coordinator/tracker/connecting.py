@@ -21,6 +21,7 @@ _ATTEMPTS = 3
 _SECONDS = 5
 _REPLICATION_ID = re.compile(r"master_replid:([0-9a-f]+)")
 _NOTHING_DONE: Outcome = "not_sent"
+_REFUSED = "tracker_refused"
 
 
 def connect(url: str, epoch_key: str, noted: Callable[[str], None]) -> redis.Redis:
@@ -64,15 +65,18 @@ def connect(url: str, epoch_key: str, noted: Callable[[str], None]) -> redis.Red
             retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), _ATTEMPTS),
             redis_connect_func=greet,
         )
-    except (ValueError, TypeError) as error:
+        # Its health checks would ping before they log in, where the greeting is not the client's own.
+        pool = client.connection_pool
+        pool.connection_kwargs["health_check_interval"] = 0
+        pool.connection_class(**pool.connection_kwargs)  # options that there are not are refused here, not later
+    except (ValueError, TypeError, redis.RedisError) as error:
         from actp.rpc import redact_url
 
+        # Without its cause, which may show a part of the password that was taken for a port.
         raise ConfigError(
             f"{redact_url(url)} is no URL of a Redis: {type(error).__name__}.",
             hint="It looks like redis://user:password@host:6379/0, rediss:// for TLS, or unix:///path.",
-        ) from error
-    # Its health checks would ping before they log in, where the greeting is not the client's own.
-    client.connection_pool.connection_kwargs["health_check_interval"] = 0
+        ) from None
     return client
 
 
@@ -98,8 +102,8 @@ def settings_warnings(client: Any) -> tuple[str, ...]:
                 found: Mapping[Any, Any] = client.config_get(name)
                 settings |= {_text(key): _text(value) for key, value in found.items()}
         except redis.ResponseError as error:
-            # Refused to this user, or, where others run the server, to everybody.
-            if not isinstance(error, redis.exceptions.NoPermissionError) and "unknown command" not in str(error):
+            # Refused to this user, or, where others run the server, to everybody, in words of their own.
+            if _named(error).code != _REFUSED:
                 raise
             return (
                 "Redis does not say whether it keeps its data on disk: CONFIG GET is refused. Ask whoever runs it.",
@@ -175,7 +179,7 @@ def _named(error: redis.RedisError) -> TrackerUnavailable:
     ):
         return TrackerUnavailable(
             "Redis refuses this user.",
-            code="tracker_refused",
+            code=_REFUSED,
             hint="Nothing was changed. Check user and password in the URL, and what the user may do.",
             outcome=_NOTHING_DONE,
         )
@@ -191,7 +195,7 @@ def _named(error: redis.RedisError) -> TrackerUnavailable:
             outcome="unknown",
         )
     return TrackerUnavailable(
-        f"Redis could not do it: {text[:200]}", code="tracker_refused", hint="See its log.", outcome="unknown"
+        f"Redis could not do it: {text[:200]}", code=_REFUSED, hint="See its log.", outcome="unknown"
     )
 
 

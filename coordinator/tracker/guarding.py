@@ -77,6 +77,7 @@ class Budget:
         self._waits = not isinstance(self.tracker, LocalTracker)
         self._awaited = AsyncTracker(self.tracker, waits=self._waits)
         self._settling = threading.Lock()
+        self._trouble: TrackerUnavailable | None = None
         self._lock = threading.Lock()
         self._unrecorded: list[Unrecorded] = []
 
@@ -109,17 +110,23 @@ class Budget:
         """Tells the ledger what it could not be told when calls ended. Raises TrackerUnavailable as long as it cannot;
         every call does this before it begins.
         """
+        seen = self._trouble
         with self._settling:
+            # Whoever had to wait for one that failed fails with it: else each would wait for all those before it.
+            if self._trouble is not None and self._trouble is not seen:
+                raise self._trouble
             for one in self.unrecorded:
                 try:
                     self.tracker.commit(one.token, self.amount(one.micros))
-                except TrackerUnavailable:
+                except TrackerUnavailable as error:
+                    self._trouble = error
                     raise
                 except TrackerError as error:
                     # Trying again would change nothing, and would hold up everything.
                     _log.error("%s was spent and can never be recorded: %s", self._said(one.micros), error)
                 with self._lock:
                     self._unrecorded.remove(one)
+            self._trouble = None
 
     def amount(self, micros: int) -> Amount:
         """Micros as the tracker takes them."""

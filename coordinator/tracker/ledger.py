@@ -6,8 +6,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
@@ -17,12 +16,10 @@ from typing import Self
 
 from actp import observing
 from actp.engine.clock import Clock
-from actp.engine.store import StoreBusy, StoreError, StoreFull, open_store
+from actp.engine.store import StoreError
 from actp.errors import InvalidInput
 from actp.units import shown
-from coordinator.combining import Combiner
-from coordinator.errors import LedgerConflict
-from coordinator.store import Ledger, open_ledger
+from coordinator.store import Ledger
 from coordinator.store import tracker_holds as holds
 from coordinator.store import tracker_scopes as scope_rows
 from coordinator.store.tracker_calls import Answered, Call, Kind
@@ -36,8 +33,9 @@ from coordinator.tracker.errors import (
     exceeded,
     too_much,
 )
-from coordinator.tracker.ledger_reading import Reading, durability_warnings
-from coordinator.tracker.ledger_running import runner_of
+from coordinator.tracker.forking import tell_forks
+from coordinator.tracker.ledger_opening import Opened, Opening, troubles
+from coordinator.tracker.ledger_reading import durability_warnings
 from coordinator.tracker.measuring import counted, readings
 from coordinator.tracker.money import amount_of, checked_scope, checked_scopes, checked_ttl, micros_of, unit_of
 from coordinator.tracker.words import (
@@ -56,8 +54,8 @@ __all__ = ["LedgerBudgetTracker", "LedgerTracker", "keys_of"]
 
 _log = logging.getLogger(__name__)
 _LONGEST_ROOT = 200
-_MOST_AT_ONCE = 256
 _FORGET_EVERY_SECONDS = 60.0
+_FORGET_MORE_SECONDS = 1.0
 
 
 class LedgerTracker:
@@ -81,20 +79,21 @@ class LedgerTracker:
             raise InvalidInput(
                 f"{shown(root)} is no root of budgets.", hint=f"Use 1 to {_LONGEST_ROOT} printable characters."
             )
-        self._owned = not isinstance(ledger, Ledger)
-        with _troubles():
-            self.ledger = ledger if isinstance(ledger, Ledger) else open_ledger(open_store(ledger, clock=clock))
-            self._owner = scope_rows.owner_of(root)
-            with self.ledger.write() as connection:
-                name = scope_rows.require(connection, self._owner, root)
-        self._name = f"ledger:{name}"
-        self._runner = runner_of(self.ledger, self._owner)
-        self._combiner: Combiner[Call, Answered] = Combiner(self._runner.run, most=_MOST_AT_ONCE)
-        self._reading = Reading(self.ledger, self._owner, self._name)
+        self._opening = Opening(ledger, root, clock)
+        self._opened = self._opening.open()
+        self._owner = scope_rows.owner_of(root)
         self._lock = threading.Lock()
         self._warnings: tuple[str, ...] | None = None
-        observing.watch(self, readings)
         self._forgets_at = time.monotonic() + _FORGET_EVERY_SECONDS * secrets.randbelow(100) / 100
+        self._inherited: list[Opened] = []
+        self._forked = False
+        observing.watch(self, readings)
+        tell_forks(self)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where everything is."""
+        return self._opened.ledger
 
     def __repr__(self) -> str:
         return f"LedgerTracker({self.ledger.store.label})"
@@ -106,8 +105,10 @@ class LedgerTracker:
 
     def check(self) -> tuple[str, ...]:
         """See `Tracker.check`: whether the database keeps what it has answered."""
+        if self._forked:
+            self._open_again()
         if self._warnings is None:
-            with _troubles():
+            with troubles():
                 found = durability_warnings(self.ledger)
             with self._lock:
                 first = self._warnings is None
@@ -136,7 +137,7 @@ class LedgerTracker:
             raise exceeded(answer.scope, answer.limit, answer.spent, answer.reserved, micros, kind)
         if answer.what == "unit":
             raise UnitMismatch(answer.scope, expected=Unit(answer.unit), given=kind)
-        return ReservationToken(token_id, self._name, names, micros, kind, answer.expires_at)
+        return ReservationToken(token_id, self._opened.name, names, micros, kind, answer.expires_at)
 
     def commit(self, token: ReservationToken, actual_usd: Amount) -> Committed:
         """See `Tracker.commit`."""
@@ -177,21 +178,23 @@ class LedgerTracker:
         """See `Tracker.reservations`."""
         name = None if scope is None else checked_scope(scope)
         self.check()
-        with _troubles():
-            found = self._reading.reservations()
+        with troubles():
+            found = self._opened.reading.reservations()
         return tuple(one for one in found if name is None or name in one.token.scopes)
 
     def scopes(self) -> tuple[Usage, ...]:
         """See `Tracker.scopes`."""
         self.check()
-        with _troubles():
-            return self._reading.scopes()
+        with troubles():
+            return self._opened.reading.scopes()
 
     def close(self) -> None:
         """See `Tracker.close`. A ledger that was given stays open."""
         observing.unwatch(self)
-        self._runner.close()
-        if self._owned:
+        if self._forked:
+            return
+        self._opened.runner.close()
+        if self._opening.owned:
             self.ledger.store.close()
 
     def __enter__(self) -> Self:
@@ -201,6 +204,26 @@ class LedgerTracker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def forked(self) -> None:
+        """See `Forked`: whatever is asked for next opens the ledger anew."""
+        self._lock = threading.Lock()
+        self._forked = True
+
+    def _open_again(self) -> None:
+        with self._lock:
+            if not self._forked:
+                return
+            if not self._opening.owned or not self.ledger.store.durable:
+                raise TrackerUnavailable(
+                    f"{self!r} was opened by the process that this one was forked from.",
+                    hint="Nothing was done. Open a ledger and its tracker in each process, after it has begun.",
+                    outcome="not_sent",
+                )
+            # Kept, as closing it here, or leaving it to the garbage collector, would end the parent's connections.
+            self._inherited.append(self._opened)
+            self._opened = self._opening.open()
+            self._forked = False
 
     def _end(self, kind: Kind, token: ReservationToken, actual: int | None) -> Answered:
         names = token.scopes
@@ -224,22 +247,22 @@ class LedgerTracker:
     def _check_token(self, token: object) -> None:
         if type(token) is not ReservationToken:
             raise InvalidInput(f"{shown(token)} is no token.", hint="Give the token that reserve has returned.")
-        if token.tracker != self._name:
+        if token.tracker != self._opened.name:
             raise ForeignToken(token.id, "belongs to another tracker")
 
     def _look(self, scope: str) -> Usage:
         name = checked_scope(scope)
         self.check()
-        with _troubles():
-            return self._reading.scope(name, _key(name))
+        with troubles():
+            return self._opened.reading.scope(name, _key(name))
 
     def _run(self, call: Call) -> Answered:
         self.check()
-        with _troubles():
-            (answer,) = self._combiner.submit([call])
+        with troubles():
+            (answer,) = self._opened.combiner.submit([call])
             if isinstance(answer, Exception):
                 raise answer
-            self._forget()
+        self._forget()
         return answer
 
     def _forget(self) -> None:
@@ -248,8 +271,16 @@ class LedgerTracker:
             if time.monotonic() < self._forgets_at:
                 return
             self._forgets_at = time.monotonic() + _FORGET_EVERY_SECONDS
-        with self.ledger.write() as connection:
-            holds.forget(connection, self._owner, self.ledger.now_by(connection) - KEPT_SECONDS)
+        try:
+            with self.ledger.write() as connection:
+                number = holds.forget(connection, self._owner, self.ledger.now_by(connection) - KEPT_SECONDS)
+        except StoreError as error:
+            # No trouble of the caller's: what it asked for is done.
+            _log.warning("What a tracker may forget was not deleted: %s", error)
+            return
+        if number >= holds.MOST_FORGOTTEN:
+            with self._lock:
+                self._forgets_at = time.monotonic() + _FORGET_MORE_SECONDS
 
 
 class LedgerBudgetTracker(AsyncTracker):
@@ -264,22 +295,6 @@ class LedgerBudgetTracker(AsyncTracker):
         clock: Clock | None = None,
     ) -> None:
         super().__init__(LedgerTracker(ledger, root, ttl_seconds=ttl_seconds, clock=clock))
-
-
-@contextmanager
-def _troubles() -> Iterator[None]:
-    """Turns what a store raises into TrackerUnavailable."""
-    try:
-        yield
-    except (StoreError, LedgerConflict) as error:
-        if isinstance(error, StoreBusy | StoreFull | LedgerConflict):
-            raise TrackerUnavailable(error.message, hint=error.hint, retryable=True, outcome="not_sent") from error
-        raise TrackerUnavailable(
-            error.message,
-            hint="It may have done what was asked: repeat a commit or a release; what was reserved expires by itself.",
-            retryable=error.retryable,
-            outcome="unknown",
-        ) from error
 
 
 @lru_cache(maxsize=1024)

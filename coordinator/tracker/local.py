@@ -193,7 +193,8 @@ class LocalTracker:
     def get_budget(self, scope: str) -> Decimal | None:
         """See `Tracker.get_budget`."""
         cell = self._look(scope)
-        return None if cell is None or cell.limit is None else amount_of(cell.limit, cell.unit)
+        limit = None if cell is None else cell.limit  # once: another thread may take it away
+        return None if cell is None or limit is None else amount_of(limit, cell.unit)
 
     def set_budget(self, scope: str, limit: Amount | None, *, unit: Unit | str = Unit.USD) -> None:
         """See `Tracker.set_budget`."""
@@ -229,22 +230,29 @@ class LocalTracker:
         """See `Tracker.scopes`."""
         with self._lock:
             self._now()
-            return tuple(
-                Usage(
-                    scope=name,
-                    unit=cell.unit,
-                    limit=None if cell.limit is None else amount_of(cell.limit, cell.unit),
-                    spent=amount_of(cell.spent, cell.unit),
-                    reserved=amount_of(cell.reserved, cell.unit),
-                    reservations=cell.reservations,
-                    overruns=cell.overruns,
-                    late=cell.late,
-                )
-                for name, cell in sorted(self._cells.items())
+            # Only copied: whoever reserves must not wait until all is in dollars.
+            found = [
+                (name, one.unit, one.limit, one.spent, one.reserved, one.reservations, one.overruns, one.late)
+                for name, one in self._cells.items()
+            ]
+        found.sort()
+        return tuple(
+            Usage(
+                scope=name,
+                unit=unit,
+                limit=None if limit is None else amount_of(limit, unit),
+                spent=amount_of(spent, unit),
+                reserved=amount_of(reserved, unit),
+                reservations=reservations,
+                overruns=overruns,
+                late=late,
             )
+            for name, unit, limit, spent, reserved, reservations, overruns, late in found
+        )
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """There is nothing to close, and nothing to be measured any more."""
+        observing.unwatch(self)
 
     def __enter__(self) -> Self:
         return self

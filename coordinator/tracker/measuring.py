@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from decimal import Decimal
 
 from actp.observing import Reading
 from coordinator import measures
-from coordinator.errors import CoordinatorError
 from coordinator.measures import ScopeUse
 from coordinator.tracker.words import Committed, ReservationToken, Tracker, Unit
 
 __all__ = ["counted", "readings"]
 
-_log = logging.getLogger(__name__)
 _MICRO = 1_000_000
 
 
@@ -27,20 +24,15 @@ def counted(token: ReservationToken, done: Committed) -> Committed:
 
 
 def readings(tracker: Tracker) -> Iterator[Reading]:
-    """What is used of every scope; nothing while the ledger does not answer."""
-    try:
-        found = tracker.scopes()
-    except CoordinatorError as error:
-        _log.warning("A tracker cannot be read for metrics: %s", error)
-        return
-    yield from measures.budget_readings(
+    """What is used of every scope. Raises TrackerUnavailable."""
+    return measures.budget_readings(
         ScopeUse(
             one.scope,
             None if one.limit is None else _micros(one.limit, one.unit),
             _micros(one.spent, one.unit),
             _micros(one.reserved, one.unit),
         )
-        for one in found
+        for one in tracker.scopes()
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -81,7 +80,8 @@ def checked_scopes(scope: object) -> tuple[str, ...]:
     """The names of the scopes of one reservation, outermost first. Raises InvalidInput."""
     if type(scope) is str:
         return (_checked_name(scope),)
-    if not isinstance(scope, Sequence) or isinstance(scope, (bytes, bytearray, memoryview)):
+    # Other texts are sequences as well, of letters.
+    if not isinstance(scope, Sequence) or isinstance(scope, (str, bytes, bytearray, memoryview)):
         raise InvalidInput(
             f"{shown(scope)} names no scopes.", hint="Give one name, or a list of names with the outermost first."
         )
@@ -95,7 +95,7 @@ def checked_scopes(scope: object) -> tuple[str, ...]:
 
 def checked_ttl(seconds: object) -> float:
     """How long a reservation holds. Raises InvalidInput unless it is more than 0 and at most `LONGEST_TTL_SECONDS`."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not math.isfinite(seconds):
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds != seconds:
         raise InvalidInput(f"ttl_seconds must be a number of seconds, not {shown(seconds)}.")
     if not 0.001 <= seconds <= LONGEST_TTL_SECONDS:
         raise InvalidInput(f"ttl_seconds must be between 0.001 and {LONGEST_TTL_SECONDS:.0f}, not {shown(seconds)}.")

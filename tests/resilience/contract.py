@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -54,12 +55,20 @@ BAD_AMOUNTS: list[Any] = [
     9_223_372_036_855, 10**400, Decimal("1E+999999999999999"), Decimal("1E-999999999999999"),
     "9" * 100_000, b"1", [], object(),
 ]  # fmt: skip
+
+
+class Named(StrEnum):
+    """Texts that are not of the type `str`: as a sequence, this one would be three scopes."""
+
+    SESSION = "abc"
+
+
 BAD_SCOPES: list[Any] = [
     "", None, 5, b"session", [], (), {"session"}, {"session": 1}, ["session", "session"], ["session", None],
     [["session"]], iter(["session"]), "a\nb", "a\x00", "\x7f", "\x9f", "\ud800", "x" * 10_001,
-    [f"{n}" for n in range(33)],
+    [f"{n}" for n in range(33)], Named.SESSION,
 ]  # fmt: skip
-BAD_SECONDS: list[Any] = [0, -1, 0.0001, float("nan"), float("inf"), True, "5", Decimal(5), 31 * 86_400]
+BAD_SECONDS: list[Any] = [0, -1, 0.0001, float("nan"), float("inf"), True, "5", Decimal(5), 31 * 86_400, 10**400]
 STRANGE_NAMES = [
     "a", "A", " a", "a ", "a b", "a:b", "a/b", "a,b", "a}", "{a}", "{", "limit:a", "spent:a", "%7B", "a%", "*", "?",
     "[a]", "\\", "'", '"', "é", "e\u0301", "\u202ea", "日本", "😀", "x" * 10_000, "x" * 9_999 + "y", "😀" * 10_000,

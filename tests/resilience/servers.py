@@ -65,8 +65,10 @@ class RedisServer:
             self._process.wait(timeout=10)
             self._process = None
 
-    def restart(self) -> None:
+    def restart(self, **options: str) -> None:
+        """With the data that it has on disk, and these options besides."""
         self.kill()
+        self._options |= options
         self.start()
 
     def _answers(self) -> bool:

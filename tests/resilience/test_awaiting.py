@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -106,6 +107,25 @@ def test_a_program_that_is_stopped_while_it_reserves_leaves_nothing_behind():
     asyncio.run(flow())
     assert slow.released.wait(timeout=20)
     assert slow.get_reserved("s") == 0
+
+
+def test_a_commit_whose_caller_is_cancelled_is_made_although_no_thread_was_free():
+    tracker = LocalTracker({"s": 1})
+
+    async def flow() -> None:
+        loop, busy = asyncio.get_running_loop(), threading.Event()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        working = loop.run_in_executor(None, busy.wait, 20)
+        committing = asyncio.create_task(AsyncTracker(tracker).commit(tracker.reserve("s", 1), 1))
+        await asyncio.sleep(0)
+        committing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await committing
+        busy.set()
+        await working
+
+    asyncio.run(flow())
+    assert (tracker.get_spent("s"), tracker.get_reserved("s")) == (1, 0)
 
 
 def test_what_is_denied_to_a_caller_who_was_cancelled_troubles_nobody(caplog):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -18,9 +19,14 @@ from typing import NamedTuple
 import pytest
 
 from coordinator.cli import main
-from coordinator.tracker import Tracker
+from coordinator.commands._executing import _Watching
+from coordinator.tracker import LocalTracker, Tracker
 from coordinator.tracker.opening import Kind, Place
+from tests.engine.conftest import postgresql
 from tests.resilience.fleet import ROOT
+from tests.resilience.test_budget_ledger import postgresql_url
+
+__all__ = ["postgresql", "postgresql_url"]
 
 SESSION, WORKFLOW = "session:eval", "workflow:one"
 SECRET = "correct-horse"
@@ -38,11 +44,13 @@ def _clean(monkeypatch):
         monkeypatch.delenv(f"ACTP_BUDGET_{name}", raising=False)
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", "redis", pytest.param("postgresql", marks=pytest.mark.slow)])
 def place(request, tmp_path) -> Place:
     if request.param == "sqlite":
         return Place(Kind.SQLITE, str(tmp_path / "budget.db"))
-    return Place(Kind.REDIS, request.getfixturevalue("redis_url"), tmp_path.name)
+    if request.param == "postgresql":
+        return Place(Kind.POSTGRESQL, request.getfixturevalue("postgresql_url"), secrets.token_hex(8))
+    return Place(Kind.REDIS, request.getfixturevalue("redis_url"), secrets.token_hex(8))
 
 
 @pytest.fixture
@@ -167,6 +175,7 @@ def test_looking_makes_no_file(run, verb, tmp_path):
     [
         ["--budget-tracker", "redis", "--budget-store", "budget.db"],
         ["--budget-tracker", "sqlite", "--budget-redis-url", "redis://127.0.0.1:1/0"],
+        ["--budget-tracker", "postgresql", "--budget-store", "budget.db"],
         ["--budget-tracker", "postgresql"],
         ["--budget-store", "mysql://127.0.0.1/x"],
         ["--budget-tracker", "paper"],
@@ -174,11 +183,13 @@ def test_looking_makes_no_file(run, verb, tmp_path):
     ],
     ids=" ".join,
 )
-def test_flags_that_contradict_one_another_are_refused(run, arguments):
+def test_flags_that_contradict_one_another_are_refused(run, arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     said = run("status", *arguments)
     assert said.code in (1, 2)
     assert said.out == ""
     assert said.err.count("\n") >= 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -235,7 +246,10 @@ def running(*words: str) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         if process.poll() is None:
+            left = _children_of(process.pid)  # whoever kills a messenger must see to its program
             process.kill()
+            for one in left:
+                os.killpg(one, signal.SIGKILL)
         process.communicate(timeout=30)
 
 
@@ -323,6 +337,42 @@ def test_signals_are_passed_on(place):
         assert process.wait(30) == 42
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="Only Linux lists processes so.")
+def test_on_a_terminal_ctrl_c_reaches_the_program_once():
+    script = 'trap "echo interrupted" INT; trap "exit 3" TERM; echo ready; while :; do sleep 0.02; done'
+    words = [sys.executable, "-m", "coordinator.cli", "budget", "exec", "--budget-session-limit", "1", "--"]
+    spawn = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+    terminal = subprocess.Popen(
+        [sys.executable, "-c", spawn, *words, "sh", "-c", script],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert terminal.stdin is not None
+    assert terminal.stdout is not None
+    try:
+        said = b""
+        while b"ready" not in said:
+            said += os.read(terminal.stdout.fileno(), 1000)
+        terminal.stdin.write(b"\x03")
+        terminal.stdin.flush()
+        while b"interrupted" not in said:
+            said += os.read(terminal.stdout.fileno(), 1000)
+        (program,) = _children_of(*_children_of(terminal.pid))
+        time.sleep(0.3)  # a second one would come now
+        os.kill(program, signal.SIGTERM)
+        out, _ = terminal.communicate(timeout=30)
+    finally:
+        terminal.kill()
+        terminal.communicate()
+    assert (said + out).count(b"interrupted") == 1
+    assert terminal.returncode == 3
+
+
+def _children_of(number: int) -> list[int]:
+    file = Path(f"/proc/{number}/task/{number}/children")
+    return [int(one) for one in file.read_text(encoding="utf-8").split()] if file.exists() else []
+
+
 def test_a_program_is_told_when_its_session_is_spent(place, tracker):
     script = 'trap "echo told; exit 9" TERM; echo ready; while :; do sleep 0.02; done'
     session = ["--budget-session-id", "eval", "--budget-session-limit", "1", "--stop-when-spent", "--least", "0.10"]
@@ -337,6 +387,7 @@ def test_a_program_is_told_when_its_session_is_spent(place, tracker):
     assert "Spent     0.91 of 1.00, and was stopped" in err
 
 
+@pytest.mark.slow
 def test_a_program_that_does_not_end_is_killed_and_what_it_has_started_too(place, tracker):
     script = 'trap "" TERM; (trap "" TERM; exec sleep 600) & echo ready; echo $!; while :; do sleep 0.02; done'
     session = ["--budget-session-id", "eval", "--budget-session-limit", "1", "--stop-when-spent", "--grace", "0.2"]
@@ -375,3 +426,17 @@ def test_a_program_goes_on_while_the_ledger_is_away(new_server, run, capfd):
     assert said.code == 0
     assert "cannot be looked at" in said.err
     assert "cannot be read any more" in said.err
+
+
+def test_a_session_in_usdc_is_spent_when_less_than_the_least_is_left():
+    tracker = LocalTracker()
+    tracker.set_budget(SESSION, 2**62, unit="usdc")
+    tracker.commit(tracker.reserve(SESSION, 2**62 - 10, unit="usdc"), 2**62 - 10)
+    assert not _Watching(tracker, SESSION, Decimal(10))._is_spent()
+    assert _Watching(tracker, SESSION, Decimal(11))._is_spent()
+
+
+def test_a_limit_of_more_digits_than_python_reads_is_refused(run, tmp_path):
+    said = run("set", "--budget-store", tmp_path / "b.db", "--unit", "usdc", "s", "9" * 5000)
+    assert (said.code, said.out) == (2, "")
+    assert "no number of base units" in said.err

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import multiprocessing
 import random
 import secrets
 import sqlite3
@@ -17,16 +19,17 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-from actp.engine.store import database, open_store
+from actp.engine.store import StoreBusy, database, open_store
 from actp.errors import InvalidInput
 from actp.testing import FakeClock
 from coordinator.authority import Authority
 from coordinator.authority.verifying import verify
 from coordinator.store import Ledger as Tables
-from coordinator.store import open_ledger, tracker_calls
+from coordinator.store import open_ledger, tracker_calls, tracker_holds
 from coordinator.store.accounts import Account
 from coordinator.store.seals import seal_all
 from coordinator.tracker import BudgetExceededError, ForeignToken, TrackerUnavailable, UnknownToken
+from coordinator.tracker import ledger as ledger_module
 from coordinator.tracker.ledger import LedgerBudgetTracker, LedgerTracker
 from coordinator.tracker.words import KEPT_SECONDS
 from tests.coordinator.authority.support import TOKEN, ask, book, fund
@@ -181,17 +184,115 @@ def test_what_has_ended_is_forgotten_an_hour_after_its_time_and_nothing_else(tmp
     assert tracker.get_spent("s") == 4
 
 
+def test_a_call_that_is_done_is_not_undone_in_the_callers_eyes_if_nothing_can_be_forgotten(
+    tmp_path, open_tracker, monkeypatch, caplog
+):
+    tracker = open_tracker(tmp_path_url(tmp_path))
+    tracker.set_budget("s", 10)
+
+    def forget(*_):
+        raise StoreBusy("Somebody else writes.", retryable=True)
+
+    monkeypatch.setattr(tracker_holds, "forget", forget)
+    tracker._forgets_at = 0.0
+    token = tracker.reserve("s", 4)
+    assert tracker._forgets_at > 0
+    assert "Somebody else writes" in caplog.text
+    assert [one.token for one in tracker.reservations()] == [token]
+
+
+def test_more_than_can_be_forgotten_at_once_does_not_pile_up(tmp_path, open_tracker, monkeypatch):
+    monkeypatch.setattr(tracker_holds, "MOST_FORGOTTEN", 2)
+    monkeypatch.setattr(ledger_module, "_FORGET_MORE_SECONDS", 0.0)
+    clock = FakeClock()
+    tracker = open_tracker(tmp_path_url(tmp_path), clock=clock)
+    tracker.set_budget("s", 10)
+    for _ in range(5):
+        tracker.release(tracker.reserve("s", 1, ttl_seconds=1))
+    clock.advance(2 + KEPT_SECONDS)
+    tracker._forgets_at = 0.0
+    left = []
+    for _ in range(4):
+        tracker.set_budget("s", 10)
+        with tracker.ledger.read() as connection:
+            left.append(connection.exec_driver_sql("SELECT count(*) FROM co_holds").scalar_one())
+    assert left == [3, 1, 0, 0]
+
+
+def _reserves(tracker: LedgerTracker, start, answers) -> None:
+    start.wait()
+    granted = 0
+    with contextlib.suppress(BudgetExceededError):
+        while True:
+            tracker.reserve("s", 1)
+            granted += 1
+    answers.put(granted)
+
+
+def _tries(tracker: LedgerTracker, answers) -> None:
+    try:
+        tracker.reserve("s", 1)
+    except TrackerUnavailable as error:
+        answers.put((error.outcome, error.retryable, error.message))
+    tracker.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def test_processes_that_are_forked_share_the_budget_and_no_connection(kind, request, tmp_path, root, open_tracker):
+    url = tmp_path_url(tmp_path) if kind == "sqlite" else request.getfixturevalue("postgresql_url")
+    tracker = open_tracker(url, root)
+    tracker.set_budget("s", 60)
+    token = tracker.reserve("s", 1)
+    ledger = tracker.ledger
+    context = multiprocessing.get_context("fork")
+    start, answers = context.Event(), context.Queue()
+    children = [context.Process(target=_reserves, args=(tracker, start, answers)) for _ in range(3)]
+    for one in children:
+        one.start()
+    start.set()
+    told = [answers.get(timeout=60) for _ in children]
+    for one in children:
+        one.join(timeout=60)
+    assert [one.exitcode for one in children] == [0, 0, 0]
+    assert sum(told) == 59
+    assert tracker.ledger is ledger
+    assert (tracker.get_reserved("s"), len(tracker.reservations())) == (60, 60)
+    tracker.commit(token, 1)
+    tracker.forked()
+    assert tracker.get_spent("s") == 1
+    assert tracker.ledger is not ledger
+    assert tracker.commit(token, 1).repeated
+    ledger.store.close()
+
+
+@pytest.mark.parametrize("kind", ["given", "in memory"])
+def test_a_ledger_that_cannot_be_opened_again_is_refused_in_a_forked_process(kind, tmp_path, root):
+    with closing(open_store(tmp_path_url(tmp_path))) as store:
+        tracker = LedgerTracker(open_ledger(store) if kind == "given" else "sqlite://", root)
+        tracker.set_budget("s", 2)
+        context = multiprocessing.get_context("fork")
+        answers = context.Queue()
+        child = context.Process(target=_tries, args=(tracker, answers))
+        child.start()
+        outcome, retryable, message = answers.get(timeout=60)
+        child.join(timeout=60)
+        assert (outcome, retryable) == ("not_sent", False)
+        assert "forked" in message
+        tracker.reserve("s", 1)
+        tracker.close()
+
+
 def test_threads_share_commits(tmp_path, open_tracker):
     tracker = open_tracker(tmp_path_url(tmp_path))
     tracker.set_budget("s", 100)
-    run, runs = tracker._combiner._run, []
+    run, runs = tracker._opened.combiner._run, []
 
     def slowly(calls):
         runs.append(len(calls))
         time.sleep(0.02)
         return run(calls)
 
-    tracker._combiner._run = slowly
+    tracker._opened.combiner._run = slowly
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(lambda _: tracker.commit(tracker.reserve("s", 1), 1), range(40)))
     assert sum(runs) == 80

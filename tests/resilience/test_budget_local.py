@@ -13,7 +13,7 @@ from coordinator.authority import Authority
 from coordinator.cli import main
 from coordinator.store import open_ledger
 from coordinator.store.accounts import Account
-from coordinator.tracker import BudgetExceededError, LocalBudgetTracker, LocalTracker, UnknownToken, open_tracker
+from coordinator.tracker import BudgetExceededError, LocalBudgetTracker, LocalTracker, UnknownToken, money, open_tracker
 from coordinator.tracker import local as local_module
 from tests.coordinator.authority.support import NOON, TOKEN, USDC, WALLET, agent, ask, book, fund
 from tests.resilience.contract import Ledger, NewLedger, TrackerContract
@@ -139,6 +139,20 @@ def test_nothing_looks_at_the_counters_without_the_lock():
     assert (tracker.get_spent("s"), tracker.get_reserved("s"), tracker.get_budget("s")) == (1, 0, 5)
     with pytest.raises(BudgetExceededError):
         tracker.reserve("s", 5)
+
+
+def test_looking_at_many_scopes_keeps_nobody_from_reserving(monkeypatch):
+    tracker = LocalTracker({f"s{number}": 10 for number in range(3)})
+    written = []
+
+    def amount_of(micros, unit):
+        assert not tracker._lock.locked()
+        written.append(micros)
+        return money.amount_of(micros, unit)
+
+    monkeypatch.setattr(local_module, "amount_of", amount_of)
+    assert [(one.scope, one.limit) for one in tracker.scopes()] == [("s0", 10), ("s1", 10), ("s2", 10)]
+    assert len(written) == 9
 
 
 def test_what_ended_long_ago_is_forgotten_and_does_not_pile_up(monkeypatch):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -108,12 +109,20 @@ def test_roots_and_prefixes_that_would_break_keys_are_refused(root, prefix):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://secret@host", "", "redis://host:secret", "redis://host/0?socket_timeout=secret"]
-)
+    "url",
+    [
+        "http://secret@host", "", "redis://host:secret", "redis://host/0?socket_timeout=secret",
+        "redis://:secret/word@host/0", "redis://user:secret@host/0?no_such_option=1",
+        "rediss://user:secret@host/0?ssl_cert_reqs=secret",
+    ],
+)  # fmt: skip
 def test_a_url_that_is_none_is_refused_without_showing_its_secrets(url):
     with pytest.raises(ConfigError) as caught:
         RedisTracker(url)
-    assert "secret" not in str(caught.value)
+    *_, told = traceback.TracebackException.from_exception(caught.value).format()
+    assert "secret" not in told
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):

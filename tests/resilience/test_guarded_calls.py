@@ -388,6 +388,44 @@ def test_an_answer_is_not_lost_with_the_ledger_and_nothing_more_begins_until_it_
     assert used(budget) == (Decimal("0.013"), 0)
 
 
+def test_those_who_wait_while_the_ledger_is_asked_in_vain_are_refused_with_the_first():
+    class Away(LocalTracker):
+        away, asked, begun, there = False, 0, threading.Event(), threading.Event()
+
+        def commit(self, token, actual):
+            if not self.away:
+                return super().commit(token, actual)
+            self.asked += 1
+            self.begun.set()
+            assert self.there.wait(timeout=20)
+            raise TrackerUnavailable("It is away.", retryable=True)
+
+    tracker = Away({SESSION: 10})
+    budget = Budget(tracker, SESSION)
+    Away.there.set()
+    with budget.spend(estimate=1):
+        tracker.away = True
+    Away.there.clear()
+    Away.begun.clear()
+    tracker.asked = 0
+
+    def ask() -> None:
+        with pytest.raises(TrackerUnavailable), budget.spend(estimate=1):
+            raise AssertionError("nothing may begin")
+
+    with ThreadPoolExecutor(6) as pool:
+        asking = [pool.submit(ask) for _ in range(6)]
+        assert Away.begun.wait(timeout=20)
+        time.sleep(0.1)
+        Away.there.set()
+        for one in asking:
+            one.result(timeout=20)
+    assert tracker.asked == 1
+    tracker.away = False
+    with budget.spend(estimate=1):
+        assert budget.unrecorded == ()
+
+
 def test_what_the_call_has_raised_goes_on_although_the_ledger_is_away(new_server, open_redis):
     server: RedisServer = new_server()
     budget = Budget(open_redis(server.url), SESSION)
@@ -499,14 +537,14 @@ def test_a_stream_that_is_closed_early_has_cost_its_estimate_and_is_closed_withi
         try:
             yield from range(5)
         finally:
-            closed.append(1)
+            closed.append(used(budget)[1])
 
     for _ in stream():
         break
     with contextlib.closing(stream()) as left:
         next(left)
     assert used(budget) == (Decimal("0.04"), 0)
-    assert closed == [1, 1]
+    assert closed == [Decimal("0.02")] * 2, "what it does at its end is part of the call"
 
 
 def test_an_awaited_stream_is_one_call_too(budget):
@@ -636,6 +674,34 @@ def test_a_task_that_has_left_is_not_cancelled_and_one_that_comes_later_is_told(
         with pytest.raises(SpendingStopped, match="enough"), stop.cancelling():
             pytest.fail("went on")
         await stop.waited()
+        return "went on"
+
+    assert asyncio.run(flow()) == "went on"
+
+
+def test_the_task_that_finds_the_session_spent_is_not_cancelled_itself(budget):
+    budget.stop = Stop()
+
+    async def flow() -> str:
+        with budget.stop.cancelling():
+            with pytest.raises(BudgetExceededError):
+                await budget.spend(estimate=2).__aenter__()
+            await asyncio.sleep(0.01)
+            return "it has tidied up"
+
+    assert asyncio.run(flow()) == "it has tidied up"
+    assert budget.stop.is_set()
+
+
+def test_a_task_that_leaves_as_everything_is_stopped_is_not_cancelled_later():
+    stop = Stop()
+
+    async def flow() -> str:
+        with stop.cancelling():
+            thread = threading.Thread(target=stop.set)
+            thread.start()
+            thread.join()
+        await asyncio.sleep(0.01)
         return "went on"
 
     assert asyncio.run(flow()) == "went on"

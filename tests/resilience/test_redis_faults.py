@@ -12,6 +12,7 @@ from coordinator.tracker import (
     BudgetExceededError,
     Committed,
     Reason,
+    RedisTracker,
     TrackerUnavailable,
     UnknownToken,
 )
@@ -165,6 +166,57 @@ def test_out_of_memory_grants_nothing_half_and_still_takes_what_frees_it(new_ser
     tracker.reserve("s", 8)
 
 
+def test_a_part_of_a_scope_that_is_lost_neither_grants_more_nor_denies_for_ever(new_server, open_redis):
+    server = new_server()
+    tracker = open_redis(server.url, "root")
+    for part in ("scope", "reserved", "amounts"):
+        tracker.set_budget(part, 10)
+        short, long = tracker.reserve(part, 2, ttl_seconds=0.05), tracker.reserve(part, 3)
+        assert administer(server.url).delete(f"actp:budget:{{root}}:{part}:{part}") == 1
+        if part == "scope":
+            with pytest.raises(BudgetExceededError):
+                tracker.reserve(part, 1)
+        tracker.set_budget(part, 10)
+        time.sleep(0.06)
+        assert tracker.get_reserved(part) == (3 if part == "scope" else 0)
+        assert tracker.commit(long, 1).micros == 1_000_000
+        assert tracker.commit(short, 1).late
+        assert (tracker.get_spent(part), tracker.get_reserved(part)) == (2, 0)
+        with pytest.raises(BudgetExceededError):
+            tracker.reserve(part, 9)
+        tracker.reserve(part, 8)
+
+
+def test_a_reservation_that_only_its_scopes_remember_can_be_committed(new_server, open_redis):
+    server = new_server(maxmemory_policy="volatile-lru")
+    tracker = open_redis(server.url, "root")
+    tracker.set_budget("s", 10)
+    token, released = tracker.reserve(["s", "w"], 3), tracker.reserve("s", 1)
+    for one in (token, released):
+        assert administer(server.url).delete(f"actp:budget:{{root}}:token:{one.id}") == 1
+    for changed in ({"micros": 4_000_000}, {"scopes": ("s", "v")}, {"expires_at": token.expires_at + 1}):
+        with pytest.raises(UnknownToken):
+            tracker.commit(token._replace(**changed), 3)
+    assert tracker.commit(token, 2) == Committed(2_000_000, 1_000_000)
+    assert tracker.commit(token, 2).repeated
+    tracker.release(released)
+    assert [(one.scope, one.spent, one.reserved) for one in tracker.scopes()] == [("s", 2, 0), ("w", 2, 0)]
+
+
+def test_a_full_server_that_begins_anew_takes_what_frees_it(new_server, open_redis):
+    server = new_server()
+    tracker = open_redis(server.url, "root")
+    tracker.set_budget("s", 10)
+    committed, released = tracker.reserve("s", 2), tracker.reserve("s", 3)
+    server.restart(maxmemory="1")
+    again = open_redis(server.url, "root")
+    assert again.commit(committed, 1).micros == 1_000_000
+    again.release(released)
+    with pytest.raises(TrackerUnavailable) as caught:
+        again.reserve("s", 1)
+    assert caught.value.code == "tracker_full"
+
+
 @pytest.mark.parametrize("answers", [1, 2])
 def test_an_answer_that_is_lost_after_the_script_ran_changes_nothing_twice(new_server, open_redis, wire, answers):
     way = wire(new_server())
@@ -249,6 +301,18 @@ def test_a_server_that_does_not_say_is_warned_of(new_server, open_redis, way):
     tracker.commit(tracker.reserve("s", 1), 1)
     (warning,) = tracker.warnings
     assert "does not say" in warning
+
+
+def test_a_server_that_refuses_to_say_in_words_of_its_own_is_used_all_the_same(redis_url):
+    class Managed(redis.Redis):
+        def config_get(self, *args, **named):
+            raise redis.ResponseError("Command is not available: 'CONFIG'. See https://example.com/commands")
+
+    with RedisTracker(client=Managed.from_url(redis_url), root=f"managed {time.time_ns()}") as tracker:
+        tracker.set_budget("s", 1)
+        tracker.reserve("s", 1)
+        (warning,) = tracker.warnings
+        assert "does not say" in warning
 
 
 def test_a_user_who_is_refused_is_told_so_without_the_password(new_server, open_redis):

@@ -56,12 +56,24 @@ local function read(k)
   if not (money[2] and about[1]) then
     limit = false
   end
-  return limit, money[2] or '0', about[2] or '0', about[1]
+  return limit, money[2] or '0', about[1] and about[2] or '0', about[1]
+end
+
+-- Sums anew what is reserved. Where a server has lost a part of a scope, the sum is not that of what is open.
+local function recount(k)
+  redis.call('HDEL', KEYS[k + 4], 'reserved')
+  for _, token in ipairs(redis.call('ZRANGE', KEYS[k + 2], 0, -1)) do
+    local amount = redis.call('HGET', KEYS[k + 3], token)
+    if amount then
+      redis.call('HINCRBY', KEYS[k + 4], 'reserved', amount)
+    end
+  end
 end
 
 -- Makes what a scope lacks.
 local function found(k, names_key, name, unit)
   redis.call('HSET', KEYS[k + 4], 'unit', unit)
+  recount(k)
   redis.call('SETNX', KEYS[k + 1], '0')
   redis.call('SADD', names_key, name)
 end

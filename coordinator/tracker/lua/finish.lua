@@ -12,13 +12,24 @@ local epoch = redis.call('GET', KEYS[1])
 
 local before = redis.call('HMGET', KEYS[3], 'state', 'scopes', 'amount', 'unit', 'expires_at', 'actual', 'late', 'lost')
 local state = before[1]
-local lost = not state
+-- A server that throws data away when it is full may have only this key lost: the scopes know the reservation, too.
+local function is_open()
+  for k = 4, #KEYS, 5 do
+    local score = redis.call('ZSCORE', KEYS[k + 2], token)
+    if not score or tonumber(score) ~= tonumber(expires_at) or redis.call('HGET', KEYS[k + 3], token) ~= amount then
+      return false
+    end
+  end
+  return true
+end
+
+local lost = not state and not is_open()
 if lost then
   -- In the epoch in which it was made, nothing can have been lost; later than this, it may have been forgotten.
   if epoch == token_epoch or now > tonumber(expires_at) + keep then
     return {'unknown'}
   end
-elseif before[2] ~= names or before[3] ~= amount or before[4] ~= unit or before[5] ~= expires_at then
+elseif state and (before[2] ~= names or before[3] ~= amount or before[4] ~= unit or before[5] ~= expires_at) then
   return {'foreign'}
 elseif state == 'committed' then
   if actual == before[6] then
@@ -51,8 +62,7 @@ end
 for k = 4, #KEYS, 5 do
   local number = (k - 4) / 5 + 1
   expire(k, now)
-  if redis.call('ZREM', KEYS[k + 2], token) == 1 then
-    redis.call('HDEL', KEYS[k + 3], token)
+  if redis.call('ZREM', KEYS[k + 2], token) + redis.call('HDEL', KEYS[k + 3], token) == 2 then
     redis.call('HINCRBY', KEYS[k + 4], 'reserved', '-' .. amount)
   end
   if commits then

@@ -47,7 +47,8 @@ def test_an_address_is_this_machine_unless_another_one_is_named(text, address):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "host", "host:", "host:x", "host:65536", "::1:80", "1:2:3", "host:-1", "host:\u0661"]
+    "text",
+    ["", "host", "host:", "host:x", "host:65536", "::1:80", "1:2:3", "host:-1", "host:\u0661", f"host:{'0' * 5000}1"],
 )
 def test_what_is_no_address_is_said(text):
     with pytest.raises(ConfigError, match="is no address for metrics"):

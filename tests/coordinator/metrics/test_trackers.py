@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import secrets
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from actp import observing
 from coordinator import measures
 from coordinator.measures import OTHER
 from coordinator.metrics.exposing import Exported
@@ -85,8 +88,7 @@ def test_what_is_used_is_read_when_somebody_scrapes_and_not_after_it_is_closed(t
         assert value("actp_budget_remaining_usd", {"scope": "chain:shown"}) == 4
         assert value("actp_budget_reserved_usd", {"scope": "chain:shown"}) == 1
         tracker.close()
-        if not isinstance(tracker, LocalTracker):  # which has nothing to close
-            assert value("actp_budget_reserved_usd", {"scope": "chain:shown"}) is None
+        assert value("actp_budget_reserved_usd", {"scope": "chain:shown"}) is None
     finally:
         exported.close()
 
@@ -114,6 +116,30 @@ def test_many_scopes_are_few_lines():
     finally:
         exported.close()
         made.close()
+
+
+def test_those_who_scrape_at_the_same_time_read_one_after_another():
+    reading, together = [], []
+
+    class Read:
+        """Something to be read."""
+
+    def read(_: Read) -> list[observing.Reading]:
+        reading.append(1)
+        together.append(len(reading))
+        time.sleep(0.02)
+        reading.pop()
+        return []
+
+    made, exported = Read(), Exported()
+    observing.watch(made, read)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: list(exported.registry.collect()), range(4)))
+        assert together == [1, 1, 1, 1]
+    finally:
+        observing.unwatch(made)
+        exported.close()
 
 
 def test_a_redis_that_does_not_answer_leaves_the_other_gauges():
