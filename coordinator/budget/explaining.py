@@ -125,10 +125,17 @@ def _agent(agent: AgentRules) -> Iterator[tuple[str, str]]:
 def _approvals(rules: ApprovalRules) -> Mapping[str, str]:
     roles = f", and agents in the role of {' or '.join(sorted(rules.roles))}" if rules.roles else ""
     said: dict[str, str] = {
-        "approvals": f"{rules.required} needed, within {rules.seconds} seconds",
+        "approvals": f"{rules.required} needed, within {_span(rules.seconds)}",
         "approvers": f"the operator, {', '.join(rules.approvers) or 'anybody with another name'}{roles}",
     }
     return said | {f"approvals above {_usdc(tier.over)}": _tier(tier) for tier in rules.tiers}
+
+
+def _span(seconds: int) -> str:
+    for name, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size} {name}{'' if seconds == size else 's'}"
+    return f"{seconds} seconds"
 
 
 def _tier(tier: Tier) -> str:

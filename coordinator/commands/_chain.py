@@ -36,9 +36,9 @@ def add_connection(parser: argparse.ArgumentParser, *, required: bool = True) ->
     endpoint.add_argument("--rpc-pool-urls", metavar="URL,URL", help="several endpoints that are used as one")
 
 
-def add_key(parser: argparse.ArgumentParser) -> None:
-    """Where the treasury's key is."""
-    keys = parser.add_argument_group("key of the treasury")
+def add_key(parser: argparse.ArgumentParser, whose: str = "the treasury") -> None:
+    """Where the key is."""
+    keys = parser.add_argument_group(f"key of {whose}")
     which = keys.add_mutually_exclusive_group()
     which.add_argument(
         "--key-variable", metavar="NAME", default=KEY_VARIABLE, help="the environment variable (default: %(default)s)"
@@ -60,12 +60,12 @@ def endpoint_of(arguments: argparse.Namespace) -> Endpoint:
     return connect(transport, chain_id, arguments.deployment or DEFAULT_NAME, network=network)
 
 
-def signer_of(arguments: argparse.Namespace) -> Signer:
-    """The treasury's key. Raises ConfigError, which never shows it."""
+def signer_of(arguments: argparse.Namespace, whose: str = "the treasury") -> Signer:
+    """The key that the flags of `add_key` name. Raises ConfigError, which never shows it."""
     from actp.signers import LocalSigner
 
     if arguments.keystore is None:
-        hint = f"Put the treasury's key into {arguments.key_variable}, or give --keystore."
+        hint = f"Put the key of {whose} into {arguments.key_variable}, or give --keystore."
         return LocalSigner.from_env(arguments.key_variable, if_missing=hint)
     if arguments.password_file is not None:
         try:

@@ -43,6 +43,8 @@ def kernels_of(arguments: argparse.Namespace) -> tuple[Ledger, list[IndexedKerne
         known = index_kernels.listed(connection, arguments.chain_id)
     fitting = [one for one in known if wanted in (None, one.kernel)]
     if not fitting:
+        if not known and wanted is None and arguments.chain_id is None:
+            raise ConfigError(f"No kernel is indexed in {store.label}.", hint=_NO_INDEX)
         names = ", ".join(f"{one.kernel} on chain {one.chain_id}" for one in known) or "none"
         raise ConfigError(f"No such kernel is indexed in {store.label}; there is: {names}.", hint=_NO_INDEX)
     return ledger, fitting

@@ -11,7 +11,7 @@ from actp.errors import InvalidInput
 from coordinator.budget import tables
 from coordinator.budget.checks import a_name
 
-__all__ = ["NEVER", "amount", "moment", "person", "threshold"]
+__all__ = ["NEVER", "amount", "moment", "moment_ahead", "person", "threshold"]
 
 NEVER = "never"
 """What stands for no threshold at all."""
@@ -42,13 +42,22 @@ def person(text: str) -> str:
 
 def moment(text: str) -> float:
     """An argparse type: a time as `2026-11-21`, `2026-11-21T18:00` (UTC, unless it says otherwise) or `7d` ago."""
+    return _moment(text, -1, "for so long ago")
+
+
+def moment_ahead(text: str) -> float:
+    """As `moment`, but `7d` is that long from now."""
+    return _moment(text, 1, "for so long from now")
+
+
+def _moment(text: str, direction: int, meaning: str) -> float:
     span = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
     if span is not None:
-        return time.time() - int(span[1]) * _SPANS[span[2]]
+        return time.time() + direction * int(span[1]) * _SPANS[span[2]]
     try:
         found = datetime.fromisoformat(text)
         return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
-            f"{text[:40]!r} is no time: write 2026-11-21, 2026-11-21T18:00, or 90m, 24h, 7d for so long ago"
+            f"{text[:40]!r} is no time: write 2026-11-21, 2026-11-21T18:00, or 90m, 24h, 7d {meaning}"
         ) from None

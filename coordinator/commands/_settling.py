@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import threading
 import time
 from decimal import Decimal, InvalidOperation
@@ -35,6 +36,7 @@ __all__ = ["add_settlement", "configure"]
 _TREASURY, _EVERYONE = "treasury", "everyone"
 _KINDS = ("settle", "refund", "close")
 _HIGHEST_BLOCK = 2**53
+_PAYER = "whoever pays for the gas"
 _WATCHER = "0x" + "00" * 19 + "01"
 """Who looks where nobody signs."""
 
@@ -80,7 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     gas.add_argument("--max-cost-per-escrow", type=_ether, metavar="ETH", help="of an eth transaction, for each escrow")
     gas.add_argument("--max-cost-per-day", type=_ether, metavar="ETH", help="of the wallet, in a UTC day")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="rules of the wallet, as for `run worker` (TOML)")
-    add_key(parser)
+    add_key(parser, _PAYER)
     add_urls(parser)
     add_metrics(parser)
     parser.add_argument(
@@ -88,7 +90,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--once", action="store_true", help="end as soon as nothing is due any more")
-    how.add_argument("--dry-run", action="store_true", help="say what is due, and sign nothing; needs no key")
+    how.add_argument("--dry-run", action="store_true", help="look once, say what is due, sign nothing; needs no key")
     parser.add_argument("--verbose", action="store_true", help="log every change, not only what is wrong")
     parser.set_defaults(run=_settlement)
 
@@ -105,7 +107,7 @@ def _settlement(arguments: argparse.Namespace) -> int:
     # What is wrong with the settings is said before the node is asked for anything.
     url = named_store(arguments.store)
     settings = _settings(arguments)
-    signer: Signer = Watcher(_WATCHER) if arguments.dry_run else signer_of(arguments)
+    signer: Signer = Watcher(_WATCHER) if arguments.dry_run else signer_of(arguments, _PAYER)
     addresses = () if arguments.dry_run else read_addresses(arguments.alert_urls)
     endpoints = _endpoints(arguments)
     store = open_store(url)
@@ -153,13 +155,13 @@ def _work(
     bot = SettlementBot(
         lifecycle, served, settings, fee_policy=caps, every=float(arguments.every), on_pass=_print_pass
     )  # fmt: skip
-    _introduce(store, served, settings, lifecycle.wallet)
     account = Account(clients[0].chain_id, lifecycle.wallet)
     with (
-        serving(arguments, ledger, account, service="coordinator-settlement"),
+        serving(arguments, ledger, account, service="coordinator-settlement") as exposed,
         telling(ledger, account, addresses),
         stop_signals() as stop,
     ):
+        _introduce(store, served, settings, lifecycle.wallet, None if exposed is None else exposed.url)
         if arguments.once:
             return _once(bot, stop)
         bot.run(stop)
@@ -202,7 +204,9 @@ def _print_pass(done: Pass) -> None:
     print(f"{when(time.time())}  {done}", flush=True)
 
 
-def _introduce(store: Store, served: Sequence[Served], settings: SettlementSettings, wallet: str) -> None:
+def _introduce(
+    store: Store, served: Sequence[Served], settings: SettlementSettings, wallet: str, metrics: str | None
+) -> None:
     chain_id = served[0].client.chain_id
     lines = [
         f"Wallet    {wallet} on chain {chain_id} pays for gas",
@@ -212,6 +216,7 @@ def _introduce(store: Store, served: Sequence[Served], settings: SettlementSetti
             for one in served
         ),
         f"For       {settings.whom}",
+        *([] if metrics is None else [f"Metrics   {metrics}"]),
         "Stop with Ctrl-C.",
     ]
     print("\n".join(lines), flush=True)
@@ -293,7 +298,7 @@ def _gwei(text: str) -> int:
 
 def _wei(text: str, decimals: int, unit: str) -> int:
     try:
-        wei = Decimal(text).scaleb(decimals)
+        wei = Decimal(re.sub(rf"\s*{unit}\Z", "", text, flags=re.IGNORECASE)).scaleb(decimals)
     except InvalidOperation:
         wei = Decimal(0)
     if not wei.is_finite() or wei < 1 or wei != wei.to_integral_value():

@@ -33,6 +33,7 @@ __all__ = [
 _KINDS = ("local", "redis", "sqlite", "postgresql")
 _COLUMNS = ("limit", "spent", "reserved", "remaining", "open", "overruns", "scope")
 _COUNTS = ("late", "lost")
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 class Budgeted(NamedTuple):
@@ -73,8 +74,14 @@ def place_of(arguments: argparse.Namespace) -> Place:
     """Where the ledger is that the flags or the environment name. Raises ConfigError."""
     from coordinator.tracker.opening import Place
 
-    url = arguments.budget_redis_url or arguments.budget_store
-    return Place.of(arguments.budget_tracker, url, arguments.budget_root)
+    url = arguments.budget_redis_url
+    if url and not url.lower().startswith(_REDIS_SCHEMES):
+        raise ConfigError(
+            "--budget-redis-url is no URL of a Redis.",
+            hint="It looks like redis://user:password@host:6379/0, rediss:// for TLS, or unix:///path. "
+            "A database is named with --budget-store.",
+        )
+    return Place.of(arguments.budget_tracker, url or arguments.budget_store, arguments.budget_root)
 
 
 def shared(place: Place) -> Place:

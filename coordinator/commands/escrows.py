@@ -15,7 +15,7 @@ from coordinator.commands._chain import add_node, endpoint_of
 from coordinator.commands._escrows import action_json, escrow_json, fields_of, print_escrows, report, tell
 from coordinator.commands._kernels import add_kernels, kernels_of
 from coordinator.commands._opening import add_json, add_limit, add_store
-from coordinator.commands._parsing import moment
+from coordinator.commands._parsing import moment, moment_ahead
 from coordinator.commands._printing import print_fields, print_json
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def configure(noun: argparse.ArgumentParser) -> None:
     listing = verbs.add_parser("list", help=text, description=text, allow_abbrev=False)
     add_kernels(listing)
     listing.add_argument(
-        "--state", action="append", choices=[one.name.lower() for one in State], default=[],
+        "--state", action="append", type=str.lower, choices=[one.name.lower() for one in State], default=[],
         help="only in this state; may be repeated",
     )  # fmt: skip
     listing.add_argument("--party", metavar="ADDRESS", help="only with this requester or provider")
@@ -59,7 +59,10 @@ def configure(noun: argparse.ArgumentParser) -> None:
     due = verbs.add_parser("due", help=text, description=text, allow_abbrev=False)
     add_kernels(due)
     due.add_argument("--party", metavar="ADDRESS", help="only with this requester or provider")
-    due.add_argument("--by", type=moment, metavar="TIME", help="what is due by then (default: now)")
+    due.add_argument(
+        "--by", type=moment_ahead, metavar="TIME",
+        help="what is due by then: 2026-11-21, or 24h from now (default: now)",
+    )  # fmt: skip
     add_limit(due)
     add_json(due, lines=True)
     due.set_defaults(run=_due)
@@ -71,7 +74,7 @@ def configure(noun: argparse.ArgumentParser) -> None:
     watching.add_argument("--party", metavar="ADDRESS", help="only with this requester or provider")
     watching.add_argument("--for", dest="seconds", type=_SECONDS, metavar="SECONDS", help="end after so many seconds")
     watching.add_argument(
-        "--until", choices=[one.name.lower() for one in State], metavar="STATE",
+        "--until", type=str.lower, choices=[one.name.lower() for one in State], metavar="STATE",
         help="end when all that are named have reached this state, or one that ends them",
     )  # fmt: skip
     add_json(watching, lines=True)

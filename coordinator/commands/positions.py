@@ -75,10 +75,8 @@ def _wallet(arguments: argparse.Namespace, ledger: Ledger) -> str:
         accounts = (*wallets.accounts(connection), *treasuries.accounts(connection))
     known = list(dict.fromkeys(to_checksum(one.wallet) for one in accounts))
     if len(known) != 1:
-        raise ConfigError(
-            f"The store has {counted(len(known), 'treasury') if len(known) == 1 else f'{len(known)} treasuries'}.",
-            hint="Name the wallet.",
-        )
+        what = f"several wallets: {', '.join(known)}" if known else "no wallet"
+        raise ConfigError(f"The store has {what}.", hint="Name one: coordinator positions WALLET.")
     return known[0]
 
 

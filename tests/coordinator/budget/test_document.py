@@ -226,6 +226,7 @@ def test_an_explanation_has_every_limit_of_the_file():
         "agent research-agent, within 24 hours: at most 300.00 USDC",
         "agent research-agent, approval: needed above 50.50 USDC",
         "agent apprentice, approval: never needed",
+        "approvals: 1 needed, within 1 hour",
         "approvals above 500.00 USDC: 2 needed",
         "gas: 0.05 ETH a month (UTC)",
         "requests of all agents an hour: at most 100",

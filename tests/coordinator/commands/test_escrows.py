@@ -40,6 +40,7 @@ def node(monkeypatch, endpoint):
     return endpoint
 
 
+@pytest.mark.slow
 def test_escrows_are_listed_page_by_page_the_newest_first(run, market):
     _, ids = market
     found = run("escrows", "list", "--json").lines
@@ -54,6 +55,7 @@ def test_escrows_are_listed_page_by_page_the_newest_first(run, market):
     assert "100" in said.out
 
 
+@pytest.mark.slow
 def test_filters_choose(run, market, requester, provider, stranger):
     _, (committed, done, contested) = market
 
@@ -61,6 +63,7 @@ def test_filters_choose(run, market, requester, provider, stranger):
         return {one["transaction_id"] for one in run("escrows", "list", *arguments, "--json").lines}
 
     assert ids("--state", "committed", "--state", "disputed") == {committed, contested}
+    assert ids("--state", "COMMITTED") == {committed}, "as it is shown"
     assert ids("--party", requester.address) == ids("--party", provider.address) == set(market[1])
     assert ids("--party", provider.address, "--state", "delivered") == {done}
     assert ids("--party", stranger.address) == set()
@@ -68,6 +71,7 @@ def test_filters_choose(run, market, requester, provider, stranger):
     assert ids("--kernel", requester.kernel.address) == set(market[1])
 
 
+@pytest.mark.slow
 def test_what_is_due_is_listed_even_if_somebody_does_it_already(run, market, requester):
     ledger, (committed, done, contested) = market
     with ledger.write() as connection:
@@ -77,10 +81,13 @@ def test_what_is_due_is_listed_even_if_somebody_does_it_already(run, market, req
         (done, "settle"), (committed, "refund"), (contested, "close"),
     ]  # fmt: skip
     assert run("escrows", "due", "--by", "2000-01-01").err == "Nothing is due.\n"
+    assert run("escrows", "due", "--by", "520w", "--json").lines == found, "a span is one ahead here"
+    assert "for so long from now" in run("escrows", "due", "--by", "tomorrow").err
     shown = run("escrows", "show", done).out
     assert "claimed, operation 7" in shown
 
 
+@pytest.mark.slow
 def test_one_escrow_is_shown_with_all_that_is_known(run, market, requester, provider):
     _, (_, _, contested) = market
     shown = run("escrows", "show", contested)
@@ -115,9 +122,11 @@ def test_without_an_index_it_is_said_how_to_begin_one(run, shop):
     for command in (("escrows", "list"), ("escrows", "due"), ("positions", "0x" + "05" * 20)):
         said = run(*command)
         assert said.code == 1
+        assert said.err.startswith(f"coordinator: No kernel is indexed in {open_store(shop.url).label}. ")
         assert "coordinator escrows index" in said.err
 
 
+@pytest.mark.slow
 def test_positions_are_sums_and_with_a_node_also_what_is_free(run, market, node, requester, provider):
     (mine,) = run("positions", requester.address, "--json").lines
     assert (mine["locked"], mine["receivable"], mine["bonds"], mine["free"]) == (3 * PRICE, 0, usdc(5), None)
@@ -143,6 +152,7 @@ def test_the_index_is_begun_kept_compared_and_rebuilt(run, shop, node, requester
     assert later["block"] == first["block"]
 
 
+@pytest.mark.slow
 def test_watching_prints_what_changes_until_it_is_what_was_waited_for(run, market, endpoint, requester):
     ledger, (_, done, _) = market
     other = open_ledger(open_store(ledger.store.engine.url.render_as_string(hide_password=False)))
