@@ -244,7 +244,8 @@ class Events:
             if last == after.block:
                 return EventPage((), after)
         newest = max(first, head - _NEWEST_BLOCKS + 1)
-        latest = list(self._logs_by_hash(end, newest, topics))
+        below = None if after is None or newest > first else after.block_hash
+        latest = list(self._logs_by_hash(end, newest, topics, below))
         logs, reached = self._logs(first, min(last, newest - 1), topics, max_events)
         if reached < min(last, newest - 1):
             stop = self._block(reached)
@@ -276,9 +277,9 @@ class Events:
             raise _NotYet(f"did not have block {which}, which it had named")
         return _Block(int(found["number"], 16), str(found["hash"]), str(found["parentHash"]))
 
-    def _logs_by_hash(self, newest: _Block, first: int, topics: list[Any]) -> Iterator[Log]:
-        """Logs of the blocks from `newest` down to `first`. A node that has not got a block yet refuses its hash,
-        where it would answer for a range as if there were nothing in that block.
+    def _logs_by_hash(self, newest: _Block, first: int, topics: list[Any], below: str | None) -> Iterator[Log]:
+        """Logs of the blocks from `newest` down to `first`, the child of `below` unless that is None. A node that has
+        not got a block yet refuses its hash, where it would answer for a range as if there were nothing in that block.
         """
         block = newest
         while block.number >= first:
@@ -292,6 +293,9 @@ class Events:
                 raise _NotYet(f"did not have block {block.number}, which it had named")
             yield from map(parse_log, answer)
             if block.number == first:
+                if below not in (None, block.parent_hash):
+                    # Nodes behind one endpoint are on two forks: what comes next does not follow what was read before.
+                    raise _NotYet("showed blocks of two chains")
                 return
             block = self._block(block.parent_hash)
 

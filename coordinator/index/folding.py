@@ -64,15 +64,17 @@ class Folding:
             if event.name == _CREATED and transaction_id not in self.rows:
                 self._create(transaction_id, event)
                 continue
+            change = _CHANGES.get(event.name)
+            if change is None:
+                # It tells nothing about the escrow, as an item that a batch has skipped; anybody can have the kernel
+                # skip any number of ids that nobody has created.
+                continue
             row = self.rows.get(transaction_id)
             if row is None:
                 self.strangers[transaction_id] = None
                 continue
             if row.known_block is not None and event.block <= row.known_block:
                 continue
-            change = _CHANGES.get(event.name)
-            if change is None:
-                continue  # it tells nothing about the escrow, as an item that a batch has skipped
             self.touched[transaction_id] = None
             row.last_event, row.last_block, row.last_tx = event.name, event.block, event.tx_hash
             row.last_at = event.args.get("timestamp", self.times.get(event.block_hash, row.last_at))

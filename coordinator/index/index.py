@@ -143,7 +143,7 @@ class Index:
             except LedgerConflict:
                 pause = every
             except ActpError as error:
-                if not error.retryable:
+                if not _passes(error):
                     raise
                 pause = min(max(2 * pause, every), _LONGEST_PAUSE)
                 _log.warning("The index waits %.0f s: %s", pause, error)
@@ -157,7 +157,7 @@ class Index:
         try:
             self.verify()
         except ActpError as error:
-            if not error.retryable:
+            if not _passes(error):
                 raise
             _log.warning("Rows could not be compared with the chain's state: %s", error)
 
@@ -252,7 +252,7 @@ class Index:
             return 0
         page = Page(
             events=found,
-            deep=found.cursor.block < head - _KEPT_BLOCKS,
+            look_at=None if found.cursor.block >= head - _KEPT_BLOCKS else head - _KEPT_BLOCKS,
             keep_above=reachable,
             final_block=-1 if final is None else final,
         )
@@ -278,10 +278,22 @@ class Index:
                             self._kernel = index_undo.go_back(connection, self._kernel, point)
                         _log.warning("The chain was reorganised: the index went back to block %d.", point.block.number)
                     return
+        if points and points[-1].block.number == self._kernel.start_block - 1:
+            # All that was ever read can be taken back.
+            _log.warning("The chain was reorganised: the index begins again at block %d.", self._kernel.start_block)
+            self.rebuild(self._kernel.start_block)
+            return
         raise ReorgTooDeep(
             f"The chain was reorganised further back than the index of {self._kernel.kernel} can go.",
             hint="If that is right, and no node lies: coordinator escrows index --rebuild.",
         )
+
+
+def _passes(error: ActpError) -> bool:
+    """Whether it may be over when it is tried again. What a node refuses it may serve a moment later, whatever it calls
+    the reason: gateways answer with errors of their own while their nodes are away.
+    """
+    return error.retryable or isinstance(error, RpcError)
 
 
 def _readings(index: Index) -> Iterator[observing.Reading]:

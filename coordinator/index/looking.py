@@ -43,6 +43,15 @@ class Looking:
             return At(block.number, {"blockHash": block.hash})
         return self.at_head()
 
+    def at_number(self, number: int) -> At:
+        """The block of this number, by its hash where the node can be asked by it."""
+        if not supports(self._transport, Capability.READS_BY_HASH):
+            return At(number, hex(number))
+        found = self._transport.request("eth_getBlockByNumber", [hex(number), False])
+        if not isinstance(found, dict):
+            raise RpcUnavailable(f"{self._transport.label} does not show block {number}.", hint="Try again.")
+        return At(number, {"blockHash": str(found["hash"])})
+
     def at_head(self) -> At:
         """The newest block."""
         newest = head(self._transport)

@@ -28,13 +28,14 @@ _NOBODY_SAW = "its creation"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is to be folded: events from where the kernel was read up to, until `events.cursor`. `deep` says that the
-    page ends so long ago that nodes need not have the state of its last block any more; `keep_above` is the newest
-    block that no reorganisation can reach: what a page changes after it can be taken back.
+    """What is to be folded: events from where the kernel was read up to, until `events.cursor`. `look_at` is the block
+    whose state is read where events do not say enough: None for the page's last one, a newer one if that is so old that
+    nodes need not have its state any more, but not so new that it may still go. `keep_above` is the newest block that
+    no reorganisation can reach: what a page changes after it can be taken back.
     """
 
     events: EventPage
-    deep: bool
+    look_at: int | None
     keep_above: int
     final_block: int
 
@@ -62,6 +63,10 @@ def write_page(ledger: Ledger, transport: Transport, kernel: IndexedKernel, page
     _mark(folding, unknown)
     looking = Looking(transport, kernel)
     repairs = _look(looking, folding, page)
+    for made in map(rows.__getitem__, folding.made):
+        if not made.look:
+            # What anybody can make must not come before what was not compared for long.
+            made.checked_at = ledger.now()
 
     credits = {payee: amount for payee, amount in folding.credits.items() if owed.get(payee) != amount}
     touched = [rows[one] for one in folding.touched]
@@ -126,7 +131,7 @@ def _look(looking: Looking, folding: Folding, page: Page) -> list[Repair]:
     unclear, delivered = folding.unclear(), folding.delivered()
     if not unclear and not delivered:
         return []
-    at = looking.at_head() if page.deep else looking.at(page.block)
+    at = looking.at(page.block) if page.look_at is None else looking.at_number(page.look_at)
     if delivered:
         # Once an escrow is delivered its window does not move any more.
         for one, ends_at in looking.windows(delivered, at).items():

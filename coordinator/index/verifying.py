@@ -32,6 +32,7 @@ def compare(
     seen = looking.states([*(one.transaction_id for one in rows), *missing], at)
     if at.number != kernel.block.number or looking.at(kernel.block).number != kernel.block.number:
         return None
+    now = ledger.now()
     repairs: list[Repair] = []
     images: dict[str, str | None] = {}
     made: list[Escrow] = []
@@ -55,9 +56,9 @@ def compare(
         state = seen[one]
         if state is not None:
             made.append(from_state(state, kernel, at.number))
+            made[-1].checked_at = now
             images[one] = None
             repairs.append(Repair(one, {"its creation": (None, state.record.state.name)}))
-    now = ledger.now()
     with ledger.write() as connection:
         if images:
             index_kernels.move(connection, kernel)
@@ -94,7 +95,7 @@ def compare_books(ledger: Ledger, transport: Transport, kernel: IndexedKernel, m
         found["fees"] = (kernel.fees, fees)
     repair = Repair(BOOKS, found)
     with ledger.write() as connection:
-        index_kernels.move(connection, kernel, fees=fees)
+        index_undo.put_fees(connection, index_kernels.move(connection, kernel, fees=fees))
         before = index_undo.Before({}, {payee: str(owed[payee]) for payee in wrong})
         index_undo.keep(connection, kernel, kernel.block.number, before)
         index_credits.write(connection, kernel.id, wrong)

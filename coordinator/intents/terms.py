@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from actp.decoding import Event
 from actp.errors import ActpError, RpcError, RpcUnavailable
@@ -28,6 +29,8 @@ def payments_due(world: World, events: Sequence[Event]) -> tuple[Movement, ...] 
     """
     if any(event.name in _BY_WORD for event in events):
         return None
+    # What a batch has skipped may be an id that nobody created.
+    events = [event for event in events if event.name != "BatchItemSkipped"]
     ids = dict.fromkeys(event.transaction_id for event in events if event.transaction_id is not None)
     intents = [ReleaseEscrow(transaction_id=one) for one in ids]
     world.prepare(intents)
@@ -43,11 +46,23 @@ def payments_due(world: World, events: Sequence[Event]) -> tuple[Movement, ...] 
             due.extend(_of_one(world, escrow, [event for event in events if event.transaction_id == escrow.id]))
     for event in events:
         if event.name == "CreditAccrued":
-            credited = (event.args["payee"], event.args["amount"])
-            refused = next((one for one in due if (one.target, one.amount) == credited), None)
-            if refused is not None:
-                due.remove(refused)
+            due = _without_credit(due, event)
     return tuple(due)
+
+
+def _without_credit(due: list[Movement], event: Event) -> list[Movement]:
+    """What is left to be paid when this became a credit. That of a batch names no escrow: it is for all that the batch
+    had to pay to somebody.
+    """
+    payee, amount = event.args["payee"], event.args["amount"]
+    others, mine = [one for one in due if one.target != payee], [one for one in due if one.target == payee]
+    if event.transaction_id is None:
+        rest = sum(one.amount for one in mine) - amount
+        return due if rest < 0 else [*others, *([replace(mine[0], amount=rest)] if rest else [])]
+    refused = next((one for one in mine if one.amount == amount), None)
+    if refused is not None:
+        mine.remove(refused)
+    return [*others, *mine]
 
 
 def _of_one(world: World, escrow: EscrowState, events: Sequence[Event]) -> list[Movement]:

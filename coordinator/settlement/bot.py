@@ -17,7 +17,7 @@ from coordinator.errors import AgentPaused, LedgerConflict
 from coordinator.lifecycle import Lifecycle
 from coordinator.settlement.beginning import AGENT, Beginning
 from coordinator.settlement.following import Following
-from coordinator.settlement.gas import Gas
+from coordinator.settlement.gas import PER_ESCROW, Gas
 from coordinator.settlement.looking import Looking
 from coordinator.settlement.passing import Pass, alerts_of, trouble_alert
 from coordinator.settlement.served import Served
@@ -152,11 +152,12 @@ class SettlementBot:
         try:
             self._require_free()
             for one in planned:
-                room = self._gas.room(one.groups)
+                room = self._gas.room(one.groups, self._settings.most)
                 begun += self._beginning.begin(one.served, room.groups)
                 if room.code is not None and room.reason is not None:
                     trouble = (room.code, room.reason)
-                    continue
+                    if room.code != PER_ESCROW:
+                        continue
                 withdrawn += self._beginning.push(one.served, one.credits)
             withdrawn += self._take_fees(current)
         except AgentPaused as error:

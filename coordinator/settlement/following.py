@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -87,7 +88,11 @@ class Following:
             served.index.verify_these(undone)
             with ledger.read() as connection:
                 rows |= index_escrows.get(connection, kernel_id, undone)
-        reasons = self._reasons(served, [one for one in claims if _is_due(rows.get(one.transaction_id), one.kind)])
+        left = [one for one in claims if _is_due(rows.get(one.transaction_id), one.kind)]
+        receipts = self._receipts(served, {one.tx_hash for one in left if one.tx_hash is not None})
+        dropped = {one.operation_id for one in left if self._is_dropped(one, receipts)}
+        claims = [one for one in claims if one.operation_id not in dropped]
+        reasons = self._reasons(served, [one for one in left if one.operation_id not in dropped], receipts)
         with ledger.write() as connection:
             # Of two that follow the same operation, the second one finds nothing left.
             still = {(one.kind, one.transaction_id, one.operation_id) for one in self._ready(connection, served)}
@@ -138,7 +143,9 @@ class Following:
         for kind, ids in done.items():
             index_actions.done(connection, served.kernel_id, kind, ids, now)
         for kind, ids in free.items():
-            index_actions.release(connection, served.kernel_id, kind, ids)
+            # Each denial is a row and a proof, so it is not asked for again with every pass.
+            again = now + self._settings.first_pause
+            index_actions.release(connection, served.kernel_id, kind, ids, until=again)
         for (kind, reason), until in later.items():
             settlements.put_off(connection, served.kernel_id, kind, until, now, reason.code, reason.text)
         return outcomes
@@ -149,24 +156,40 @@ class Following:
         doubled = max(0, attempts + 1 - settings.batch.bit_length())
         return min(settings.first_pause * 2.0 ** min(doubled, 30), settings.longest_pause)
 
-    def _reasons(self, served: Served, claims: Sequence[Claim]) -> dict[tuple[int, str], Reason]:
+    def _reasons(
+        self, served: Served, claims: Sequence[Claim], receipts: Mapping[str, Any]
+    ) -> dict[tuple[int, str], Reason]:
         """Why what can still be done was not done."""
-        skipped = self._skipped(served, {one.tx_hash for one in claims if one.tx_hash is not None})
+        skipped = self._skipped(served, [receipts.get(one) for one in {each.tx_hash or "": None for each in claims}])
         return {
             (one.operation_id, one.transaction_id): reason_of(one, skipped.get(one.transaction_id)) for one in claims
         }
 
-    def _skipped(self, served: Served, tx_hashes: Collection[str]) -> dict[str, str]:
-        """The names of the errors with which the kernel left items of these batches as they are."""
-        transport, client = served.client.transport, served.client
-        decoder = EventDecoder({client.kernel.address: "ACTPKernel"})
-        found: dict[str, str] = {}
+    def _receipts(self, served: Served, tx_hashes: Collection[str]) -> dict[str, Any]:
+        """What the node shows for each of these eth transactions; those are missing for which it does not answer."""
+        transport, found = served.client.transport, {}
         for tx_hash in sorted(tx_hashes):
             try:
-                receipt = transport.request("eth_getTransactionReceipt", [tx_hash])
+                found[tx_hash] = transport.request("eth_getTransactionReceipt", [tx_hash])
             except (RpcError, RpcUnavailable) as error:
                 _log.info("The receipt of %s cannot be read: %s", tx_hash, error)
-                continue
+        return found
+
+    def _is_dropped(self, claim: Claim, receipts: Mapping[str, Any]) -> bool:
+        """Whether a reorganisation has dropped what was mined for a claim, which has not ended then: its wallet has yet
+        to notice. If that takes long, nobody may be left who does.
+        """
+        if claim.stage is not Stage.CONFIRMED or claim.tx_hash is None or claim.tx_hash not in receipts:
+            return False
+        receipt = receipts[claim.tx_hash]
+        stands = isinstance(receipt, dict) and receipt.get("blockHash") == claim.block_hash
+        return not stands and self._ledger.now() - claim.claimed_at < self._settings.stale_seconds
+
+    def _skipped(self, served: Served, receipts: Sequence[Any]) -> dict[str, str]:
+        """The names of the errors with which the kernel left items of these batches as they are."""
+        decoder = EventDecoder({served.client.kernel.address: "ACTPKernel"})
+        found: dict[str, str] = {}
+        for receipt in receipts:
             logs = [parse_log(log) for log in receipt["logs"]] if isinstance(receipt, dict) else []
             events = [event for log in logs if (event := decoder.decode(log)) is not None]
             found |= {item.transaction_id: item.reason for item in settled_items(events) if item.reason is not None}

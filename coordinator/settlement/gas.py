@@ -17,8 +17,10 @@ from coordinator.store.accounts import Account
 from coordinator.store.index_words import Due
 from coordinator.types import ETH
 
-__all__ = ["Gas", "Room", "least_gas"]
+__all__ = ["PER_ESCROW", "Gas", "Room", "least_gas"]
 
+PER_ESCROW = "max_fee_wei"
+"""What stands against a group that costs too much for each of its escrows, and against no other."""
 _DAY = 86_400
 _SINGLE = {Due.SETTLE: 48_000, Due.REFUND: 48_000, Due.CLOSE: 75_000}
 _BATCH, _ITEM = 40_000, 14_000
@@ -56,8 +58,10 @@ class Gas:
         self._limits = limits
         self._caps = caps
 
-    def room(self, groups: Sequence[Group]) -> Room:
-        """The groups that can be paid for, of those in order. Raises RpcError, RpcUnavailable, StoreError."""
+    def room(self, groups: Sequence[Group], most: int) -> Room:
+        """The groups that can be paid for, of those in order, up to so many escrows. Raises RpcError, RpcUnavailable,
+        StoreError.
+        """
         transport, limits = self._client.transport, self._limits
         try:
             offered = fees.suggest(transport, self._caps)
@@ -72,12 +76,15 @@ class Gas:
         left = fees.balance(transport, self._client.address) - promised
         taken: list[Group] = []
         code = reason = None
+        escrows = 0
         for group in groups:
+            if escrows + len(group.members) > most:
+                break
             data = bytes(_ID_BYTES * len(group.members))
             chain_id = self._client.chain_id
             cost = fees.total_cost(transport, offered, least_gas(group), fees.stand_in(data), chain_id=chain_id).total
             if limits.per_escrow is not None and cost > limits.per_escrow * len(group.members):
-                code, reason = "max_fee_wei", (
+                code, reason = PER_ESCROW, (
                     f"{_members(group)} would cost at least {format_ether(cost)} ETH, and the limit is "
                     f"{format_ether(limits.per_escrow)} ETH for each."
                 )  # fmt: skip
@@ -94,6 +101,7 @@ class Gas:
             else:
                 left -= cost
                 spent += cost
+                escrows += len(group.members)
                 taken.append(group)
         return Room(tuple(taken), code, reason)
 

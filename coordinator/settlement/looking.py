@@ -12,6 +12,8 @@ from coordinator.settlement.served import Served
 from coordinator.settlement.settings import SettlementSettings
 from coordinator.store import Ledger, index_credits, index_escrows, settlements, treasuries, wallets
 from coordinator.store.index_credits import Credit
+from coordinator.store.index_escrows import Escrow
+from coordinator.store.index_words import Due
 
 __all__ = ["Looking", "Planned"]
 
@@ -41,15 +43,7 @@ class Looking:
         with self._ledger.read() as connection:
             parties = self._parties(connection)
             for served in self._served:
-                found = index_escrows.due(
-                    connection,
-                    served.kernel_id,
-                    settings.kinds,
-                    chain_now=chain_now,
-                    now=self._ledger.now(),
-                    parties=parties,
-                    limit=settings.most,
-                )
+                found = self._found(connection, served, chain_now, parties)
                 failed = settlements.attempts(connection, served.kernel_id, [one.transaction_id for one in found])
                 candidates = [
                     Candidate(
@@ -69,6 +63,22 @@ class Looking:
                 if groups or owed:
                     planned.append(Planned(served, tuple(groups), tuple(owed)))
         return planned
+
+    def _found(self, connection: Connection, served: Served, chain_now: int, parties: list[str] | None) -> list[Escrow]:
+        """Each kind by itself, and what failed before apart from what did not: what costs more than the limits allow
+        stays due, and must not take the places of what does not.
+        """
+        now, most = self._ledger.now(), self._settings.most
+        return [
+            one
+            for kind in Due
+            if kind in self._settings.kinds
+            for tried in ((False, True) if kind is Due.SETTLE else (None,))
+            for one in index_escrows.due(
+                connection, served.kernel_id, [kind], chain_now=chain_now, now=now, parties=parties, limit=most,
+                tried=tried,
+            )
+        ]  # fmt: skip
 
     def _parties(self, connection: Connection) -> list[str] | None:
         """Whose escrows; None for everybody's."""

@@ -114,10 +114,17 @@ def done(connection: Connection, kernel_id: int, kind: Due, transaction_ids: Seq
         )
 
 
-def release(connection: Connection, kernel_id: int, kind: Due, transaction_ids: Sequence[str]) -> None:
-    """Nothing was done, and nothing was wrong with it: anybody may claim it at once."""
+def release(
+    connection: Connection, kernel_id: int, kind: Due, transaction_ids: Sequence[str], *, until: float | None = None
+) -> None:
+    """Nothing was done, and nothing was wrong with it: anybody may claim it, at once or when it is `until`. How often
+    it had failed before is kept, or what spoils its batch would be in a whole batch again.
+    """
     if transaction_ids:
-        connection.execute(delete(actions).where(*_mine(connection, kernel_id, kind, transaction_ids)))
+        mine = _mine(connection, kernel_id, kind, transaction_ids)
+        if until is None:
+            connection.execute(delete(actions).where(*mine, actions.c.attempts == 0))
+        connection.execute(update(actions).where(*mine).values(state=ActionState.FAILED.value, next_at=until or 0.0))
 
 
 def claimed(connection: Connection, kernel_id: int, *, operation_id: int | None = None) -> list[Action]:

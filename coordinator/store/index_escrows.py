@@ -171,26 +171,22 @@ def due(
     parties: Collection[str] | None = None,
     limit: int = 100,
     taken: bool = False,
+    tried: bool | None = None,
 ) -> list[Escrow]:
     """Escrows about which anybody may do one of these at `chain_now` (the chain's time), those first that are due for
     the longest: all, or those with one of `parties`. What somebody is doing already, what failed and has to wait until
     after `now` (the store's time), and what was done a moment ago is left out, unless they are wanted too (`taken`).
+    With `tried` only what has failed since it was done last, or only what has not.
     """
-    busy = (
-        select(actions.c.kernel_id)
-        .where(
-            actions.c.kernel_id == escrows.c.kernel_id,
-            actions.c.transaction_id == escrows.c.transaction_id,
-            actions.c.kind == escrows.c.due_kind,
-            or_(actions.c.state == ActionState.CLAIMED.value, actions.c.next_at > now),
-        )
-        .exists()
-    )
+    busy = _acted_on(or_(actions.c.state == ActionState.CLAIMED.value, actions.c.next_at > now))
+    failed = _acted_on(actions.c.attempts > 0)
     found: list[Escrow] = []
     for kind in dict.fromkeys(kinds):
         query = select(*_COLUMNS).where(*_due(kernel_id, kind, chain_now))
         if not taken:
             query = query.where(~busy)
+        if tried is not None:
+            query = query.where(failed if tried else ~failed)
         if parties is not None:
             of_requester = among(connection, escrows.c.requester, parties)
             query = query.where(or_(of_requester, among(connection, escrows.c.provider, parties)))
@@ -313,6 +309,16 @@ def _due(kernel_id: int, kind: Due, chain_now: int) -> tuple[ColumnElement[bool]
         escrows.c.due_kind == kind.value,
         escrows.c.due_at <= chain_now,
     )
+
+
+def _acted_on(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether what is due about an escrow has an action for which this holds."""
+    mine = (
+        actions.c.kernel_id == escrows.c.kernel_id,
+        actions.c.transaction_id == escrows.c.transaction_id,
+        actions.c.kind == escrows.c.due_kind,
+    )
+    return select(actions.c.kernel_id).where(*mine, condition).exists()
 
 
 def _place(text: str) -> tuple[int, int, str]:

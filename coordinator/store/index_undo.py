@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, update
 
 from actp.engine.store.conflicts import insert_or_ignore
 from coordinator.store import index_credits, index_escrows, index_kernels
@@ -18,7 +18,7 @@ from coordinator.store.index_kernels import IndexedKernel
 from coordinator.store.index_schema import points, undo
 from coordinator.types import BlockRef
 
-__all__ = ["Before", "Point", "add_point", "go_back", "keep", "points_of", "prune"]
+__all__ = ["Before", "Point", "add_point", "go_back", "keep", "points_of", "prune", "put_fees"]
 
 _ESCROW, _CREDIT = "escrow", "credit"
 
@@ -64,6 +64,12 @@ def add_point(connection: Connection, kernel: IndexedKernel) -> None:
         "fees": str(kernel.fees),
     }  # fmt: skip
     insert_or_ignore(connection, points, [row])
+
+
+def put_fees(connection: Connection, kernel: IndexedKernel) -> None:
+    """The fees of the point up to which the kernel is read are these after all."""
+    here = (points.c.kernel_id == kernel.id, points.c.block_number == kernel.block.number)
+    connection.execute(update(points).where(*here).values(fees=str(kernel.fees)))
 
 
 def points_of(connection: Connection, kernel: IndexedKernel) -> list[Point]:

@@ -259,12 +259,12 @@ def listed(
     *,
     agent: str | None = None,
     states: Collection[ReservationState] = (),
-    category: str | None = None,
+    categories: Collection[str] = (),
     since: float | None = None,
     before: int | None = None,
     limit: int = 100,
 ) -> list[Reservation]:
-    """The newest; of an agent, in these states, of a category, asked for since then, and of lower numbers than
+    """The newest; of an agent, in these states, of these categories, asked for since then, and of lower numbers than
     `before`, if those are given.
     """
     query = select(*_COLUMNS).where(account.owns(reservations)).order_by(reservations.c.id.desc()).limit(limit)
@@ -272,8 +272,8 @@ def listed(
         query = query.where(reservations.c.agent == agent)
     if states:
         query = query.where(reservations.c.state.in_([one.value for one in states]))
-    if category is not None:
-        query = query.where(reservations.c.category == category)
+    if categories:
+        query = query.where(reservations.c.category.in_(categories))
     if since is not None:
         query = query.where(reservations.c.created_at >= since)
     if before is not None:

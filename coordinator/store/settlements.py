@@ -23,8 +23,8 @@ _UNDER_WAY = (Stage.SIMULATING.value, Stage.SIGNING.value, Stage.SUBMITTING.valu
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What an operation was to do about one escrow, and how far that operation is. `block` is where it was mined;
-    `failed_at`, `code` and `reason` say why it failed.
+    """What an operation was to do about one escrow, and how far that operation is. `block`, with the hash `block_hash`,
+    is where it was mined; `failed_at`, `code` and `reason` say why it failed; `claimed_at` is the store's time.
     """
 
     transaction_id: str
@@ -37,6 +37,8 @@ class Claim:
     reason: str | None
     tx_hash: str | None
     block: int | None
+    block_hash: str | None
+    claimed_at: float
 
 
 def ended(connection: Connection, kernel_id: int, *, limit: int) -> list[Claim]:
@@ -62,6 +64,8 @@ def ended(connection: Connection, kernel_id: int, *, limit: int) -> list[Claim]:
             operations.c.reason,
             operations.c.tx_hash,
             operations.c.block_number,
+            operations.c.block_hash,
+            actions.c.updated_at,
         )
         .select_from(joined)
         .where(*where, operations.c.id.in_(numbers))
@@ -71,15 +75,15 @@ def ended(connection: Connection, kernel_id: int, *, limit: int) -> list[Claim]:
 
 
 def claim_again(connection: Connection, account: Account, now: float) -> int:
-    """Claims what was done by an operation of this wallet that a reorganisation has put back on its way; how many.
-    Nobody else is to begin anew what is signed already.
+    """Claims what was done by an operation of this wallet, or had failed in it, that a reorganisation has put back on
+    its way; how many. Nobody is to begin anew what is signed already.
     """
     open_ones = select(operations.c.id).where(
         account.owns(operations), operations.c.stage.in_(_UNDER_WAY), operations.c.final.is_(False)
     )
     query = (
         update(actions)
-        .where(actions.c.operation_id.in_(open_ones), actions.c.state == ActionState.DONE.value)
+        .where(actions.c.operation_id.in_(open_ones), actions.c.state != ActionState.CLAIMED.value)
         .values(state=ActionState.CLAIMED.value, updated_at=now)
     )
     return int(connection.execute(query).rowcount)
@@ -165,4 +169,6 @@ def _claim(row: Any) -> Claim:
         row.reason,
         row.tx_hash,
         row.block_number,
+        row.block_hash,
+        row.updated_at,
     )

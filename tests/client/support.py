@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -95,7 +96,11 @@ def act(endpoint: Endpoint, index: int, contract: str, function: str, *arguments
         "data": "0x" + artifacts.load(contract).call_data(function, arguments).hex(),
     }
     tx_hash = endpoint.transport.request("eth_sendTransaction", [fields])
-    receipt = endpoint.transport.request("eth_getTransactionReceipt", [tx_hash])
+    for _ in range(100):
+        receipt = endpoint.transport.request("eth_getTransactionReceipt", [tx_hash])
+        if receipt is not None:
+            break
+        time.sleep(0.02)  # a real node answers before it has mined
     assert receipt["status"] == "0x1"
 
 

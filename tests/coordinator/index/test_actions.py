@@ -81,6 +81,24 @@ def test_what_was_done_rests_until_events_can_say_so_and_what_was_released_does_
 
 
 @pytest.mark.slow
+def test_what_failed_before_is_released_with_its_failures(market):
+    ledger, kernel_id, (one, two), _ = market
+    with ledger.write() as connection:
+        index_actions.back_off(connection, kernel_id, SETTLE, [one], 0, code="x")
+        index_actions.claim(connection, kernel_id, SETTLE, [one, two], 7, 100)
+        index_actions.release(connection, kernel_id, SETTLE, [one, two])
+    assert due(market, 100) == {one, two}
+    with ledger.read() as connection:
+        assert [action.attempts for action in index_actions.of(connection, kernel_id, one)] == [1]
+        tried = index_escrows.due(connection, kernel_id, Due, chain_now=market[3], now=100, tried=True)
+    assert [row.transaction_id for row in tried] == [one]
+    with ledger.write() as connection:
+        index_actions.claim(connection, kernel_id, SETTLE, [one, two], 8, 100)
+        index_actions.release(connection, kernel_id, SETTLE, [one, two], until=130)
+    assert due(market, 129) == set()
+    assert due(market, 130) == {one, two}
+
+
 def test_one_kind_of_action_does_not_stop_another(market):
     ledger, kernel_id, (one, two), _ = market
     with ledger.write() as connection:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-import pytest
-
 from actp.errors import RpcError
-from actp.orders import Milestone
 from coordinator.index import Index
 from coordinator.index import index as index_module
 from coordinator.index.looking import Looking
-from coordinator.store import index_escrows
 from coordinator.store.index_words import Due
-from tests.client.support import DAY, FEE, HOUR, PRICE, act, delivered, funded, started
+from tests.client.support import FEE, HOUR, act, delivered, funded, open_transaction, started
 from tests.coordinator.index.support import assert_is_the_chain, kernel_of, rows_of
 
 
@@ -37,8 +33,7 @@ def test_one_error_of_a_node_does_not_end_the_index(ledger, endpoint, faulty, re
     def refuse(real, params):
         raise RpcError(-32603, "Internal error")
 
-    for _ in range(4):
-        faulty.once("eth_getBlockByNumber", refuse)
+    faulty.once("eth_getBlockByNumber", *[refuse] * 4)
     runner = threading.Thread(target=index.run, args=(stop,), kwargs={"every": 0.01})
     runner.start()
     for _ in range(500):
@@ -111,7 +106,8 @@ def test_what_an_escrow_that_looks_ended_at_the_head_was_is_not_believed_from_a_
         chain.mine()
     index.catch_up()
     assert rows_of(ledger)[before].open, "the settlement is gone, so it is still to be settled"
-    assert_is_the_chain(ledger, endpoint, index) if index.verify() is not None else None
+    index.verify()
+    assert_is_the_chain(ledger, endpoint, index)
 
 
 def test_an_index_that_began_at_the_newest_block_survives_its_reorganisation(ledger, endpoint, requester, provider):
@@ -125,5 +121,27 @@ def test_an_index_that_began_at_the_newest_block_survives_its_reorganisation(led
     for _ in range(3):
         chain.mine()
     tx_id = funded(requester, provider)
+    index.catch_up()
+    assert tx_id in rows_of(ledger)
+
+
+def test_endpoints_on_two_forks_do_not_make_one_page(ledger, endpoint, faulty, requester, provider):
+    chain = requester.chain
+    index = Index(ledger, replace(endpoint, transport=faulty))
+    snapshot = chain.snapshot()
+    chain.mine()
+    index.catch_up()
+    newest = hex(index.kernel.block.number)
+    gone = chain.request("eth_getBlockByNumber", [newest, False])
+    chain.revert(snapshot)
+    chain.time_travel(HOUR)
+    tx_id = open_transaction(requester, provider)
+    chain.mine()
+
+    def behind(real, params):
+        return gone if params[0] == newest else real()
+
+    faulty.once("eth_getBlockByNumber", *[behind] * 4)
+    index.catch_up()
     index.catch_up()
     assert tx_id in rows_of(ledger)

@@ -42,6 +42,25 @@ def test_a_settlement_pays_the_price_less_the_fee_or_a_credit(
     assert paid(requester, events) == ({} if refused else {provider.address: PRICE - FEE})
 
 
+def test_what_a_batch_could_not_push_is_one_credit_for_all_of_it_and_not_due_as_a_payment(
+    endpoint: Endpoint, requester: ACTPClient, provider: ACTPClient, stranger: ACTPClient
+) -> None:
+    numbers = [delivered(requester, provider), delivered(requester, stranger), delivered(requester, provider)]
+    act(endpoint, 0, "TestUSDC", "blacklist", provider.address)
+    events = of(requester, lambda: requester.settle_many(numbers))
+    assert [event.args["amount"] for event in events if event.name == "CreditAccrued"] == [2 * (PRICE - FEE)]
+    assert paid(requester, events) == {stranger.address: PRICE - FEE}
+
+
+def test_an_id_that_nobody_created_hides_no_payment_from_the_terms(
+    endpoint: Endpoint, requester: ACTPClient, provider: ACTPClient
+) -> None:
+    number = delivered(requester, provider)
+    events = of(requester, lambda: requester.settle_many([number, "0x" + "ab" * 32]))
+    assert "BatchItemSkipped" in {event.name for event in events}
+    assert paid(requester, events) == {provider.address: PRICE - FEE}
+
+
 def test_what_a_milestone_has_paid_is_not_due_again(
     endpoint: Endpoint, requester: ACTPClient, provider: ACTPClient
 ) -> None:

@@ -77,6 +77,36 @@ def test_a_reorganisation_that_drops_a_settlement_does_not_lose_or_double_it(tow
     assert all(rows[one].last_tx == operation.tx_hash and not rows[one].open for one in ids)
 
 
+def test_a_settlement_that_is_dropped_before_it_was_found_done_worries_nobody(town: AnvilTown) -> None:
+    ids = town.delivered(3)
+    town.later()
+    bot = town.bot()
+    bot._pass()
+    _until(lambda: town.operations()[0].stage is Stage.CONFIRMED, bot._lifecycle.step)
+    town.chain.request("anvil_reorg", [1, []])
+    assert town.states(ids) == [State.DELIVERED] * 3
+    bot._pass()  # the wallet has not noticed yet
+
+    assert {one.state for one in town.actions().values()} == {ActionState.CLAIMED}
+    _until(lambda: {one.state for one in town.actions().values()} == {ActionState.DONE}, bot.step)
+    assert town.states(ids) == [State.SETTLED] * 3
+    assert town.alerts() == []
+    assert len(town.operations()) == 1
+
+
+def test_what_had_failed_is_claimed_again_while_its_operation_is_on_its_way_again(town: AnvilTown) -> None:
+    town.delivered(2)
+    town.later()
+    bot = town.bot(stale_seconds=0.001)
+    bot._pass()
+    _until(lambda: town.operations()[0].stage is Stage.CONFIRMED, bot._lifecycle.step)
+    town.chain.request("anvil_reorg", [1, []])
+    bot._pass()
+    assert {one.state for one in town.actions().values()} == {ActionState.FAILED}
+    _until(lambda: {(one.state, one.attempts) for one in town.actions().values()} == {(ActionState.DONE, 0)}, bot.step)
+    assert len(town.operations()) == 1
+
+
 def test_a_settlement_that_a_reorganisation_replaces_by_a_strangers_is_found_done(town: AnvilTown) -> None:
     ids = town.delivered(2)
     town.later()

@@ -120,6 +120,7 @@ def test_once_without_gas_says_what_is_missing_and_fails(shop: Shop) -> None:
         (("--for", "everyone", "--kernel", "0x" + "00" * 19 + "07"), "No deployment of the address book"),
         (("--for", "everyone", "--batch", "101"), "101"),
         (("--for", "everyone", "--max-cost-per-day", "0"), "no amount of ETH"),
+        (("--for", "everyone", "--max-cost-per-day", "1 wei"), "no amount of ETH"),
         ((), "--for"),
     ],
 )
