@@ -14,6 +14,8 @@ from actp.units import ZERO_HASH, keccak, to_checksum
 __all__ = ["Arguments", "Event", "EventDecoder"]
 
 # The vaults of G1 say how much left an escrow when they close it; ours says it with each payout.
+_STATES = frozenset(State)
+
 _G1_EVENTS: dict[str, tuple[dict[str, Any], ...]] = {
     "EscrowVault": (
         {
@@ -106,14 +108,17 @@ class EventDecoder:
         return tuple(event for event in map(self.decode, logs) if event is not None)
 
     def decode(self, log: Log) -> Event | None:
-        """The event, None if it is none of ours."""
+        """The event, None if it is none of ours: as one that names a state which only a newer kernel has."""
         artifact = self._names.get(log.address.lower())
         if artifact is None or not log.topics:
             return None
         kind = _event_types(artifact).get(log.topics[0].lower())
         if kind is None or len(log.topics) != 1 + len(kind.indexed):
             return None
-        args = _arguments(kind, log)
+        try:
+            args = _arguments(kind, log)
+        except _UnknownState:
+            return None
         subject = args.get("transactionId", args.get("escrowId"))
         return Event(
             name=kind.name,
@@ -125,6 +130,10 @@ class EventDecoder:
             tx_hash=log.tx_hash,
             log_index=log.log_index,
         )
+
+
+class _UnknownState(Exception):
+    """A state that only a newer kernel has."""
 
 
 @cache
@@ -157,6 +166,8 @@ def _arguments(kind: _EventType, log: Log) -> Arguments:
 
 def _readable(part: dict[str, Any], value: Any) -> Any:
     if str(part.get("internalType", "")).endswith(".State"):
+        if value not in _STATES:
+            raise _UnknownState
         return State(value)
     if part["type"] == "address":
         return to_checksum(value)

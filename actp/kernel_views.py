@@ -118,9 +118,15 @@ def fee_of(payout: int, fee_bps: int, smallest: int) -> int:
 
 
 def transaction_of(fields: Sequence[Any]) -> Transaction:
-    """What the kernel's `getTransaction` answered."""
+    """What the kernel's `getTransaction` answered. Raises UnsupportedByKernel for a state that only a newer one has."""
     values: list[Any] = [hex32(value) if isinstance(value, bytes) else value for value in fields]
-    values[3] = State(values[3])
+    try:
+        values[3] = State(values[3])
+    except ValueError as error:
+        raise UnsupportedByKernel(
+            f"The kernel says that the transaction {values[0]} is in state {values[3]}, which nobody knows here.",
+            hint="The kernel is newer than this program: upgrade it.",
+        ) from error
     return Transaction(*values)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import fields
 from itertools import pairwise
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from actp import events as events_module
 from actp.client import ACTPClient
 from actp.decoding import EventDecoder
-from actp.errors import InvalidInput, RpcError, RpcUnavailable
+from actp.errors import InvalidInput, RpcError, RpcUnavailable, UnsupportedByKernel
 from actp.events import Cursor, Event, EventPage, Events, StaleCursor
+from actp.kernel_views import transaction_of
 from actp.networks import Endpoint
 from actp.types import Log, State
 from actp.units import keccak
@@ -515,3 +517,20 @@ class TestDecoding:
         assert decoder.decode(self.log("ArchiveTreasuryFailed(bytes32,uint256,bytes)", NOBODY)) is None
         assert decoder.decode(self.log("KernelPaused(address,uint256)", data=f"0x{7:064x}")) is None
         assert decoder.decode(Log(self.ADDRESS, (), "0x", 1, NOBODY, NOBODY, 0)) is None
+
+    @pytest.mark.parametrize(("new", "name"), [(7, State.CANCELLED), (8, None)])
+    def test_a_step_to_a_state_of_a_newer_kernel_is_no_event(self, new: int, name: State | None) -> None:
+        topics = (NOBODY, f"0x{4:064x}", f"0x{new:064x}")
+        log = self.log("StateTransitioned(bytes32,uint8,uint8,address,uint256)", *topics, data=f"0x{1:064x}{2:064x}")
+        event = EventDecoder({self.ADDRESS: "ACTPKernel"}).decode(log)
+        assert (None if event is None else event.args["newState"]) == name
+
+    def test_a_state_of_a_newer_kernel_is_an_error_that_says_so(
+        self, requester: ACTPClient, provider: ACTPClient
+    ) -> None:
+        record = requester.kernel.get_transaction(open_transaction(requester, provider))
+        values = [getattr(record, field.name) for field in fields(record)]
+        assert transaction_of(values) == record
+        values[3] = 8
+        with pytest.raises(UnsupportedByKernel, match="state 8"):
+            transaction_of(values)
