@@ -169,9 +169,15 @@ class AddressBook:
             raise ConfigError(
                 f"The deployment {shown(name)} on chain {self.chain_id} {state} (there are: {known}).",
                 code="not_deployed",
-                hint=elsewhere_hint(name) or "Deploy the contracts with scripts/deploy.py, or name another deployment.",
+                hint=elsewhere_hint(name)
+                or f"Deploy the contracts with scripts/deploy.py, or name another deployment.{self.searched}",
             )
         return found
+
+    @property
+    def searched(self) -> str:
+        """Where deployments were looked for, as the last sentence of a hint; empty for a book in memory."""
+        return "" if self.path is None else f" {self.path} was searched; {FOLDER_VARIABLE} names another folder."
 
     def put(self, deployment: Deployment) -> None:
         """Adds or replaces a deployment and writes the book: after it returns, the file has the change and is whole.

@@ -148,12 +148,11 @@ def _not_deployed(book: AddressBook, name: str, network: Network | None, node: s
             code="not_deployed",
             hint=f"If this is a development chain that was started again, deploy again: scripts/deploy.py{where}.",
         )
-    searched = "" if book.path is None else f" {book.path} was searched; ACTP_DEPLOYMENTS_DIR names another folder."
     return ConfigError(
         f"{message}; known there: {known or 'none'}.",
         code="not_deployed",
         hint=f"Name another deployment, deploy one with scripts/deploy.py{where}, or start `actp chain`, which deploys "
-        f"{DEFAULT_NAME!r} itself.{searched}",
+        f"{DEFAULT_NAME!r} itself.{book.searched}",
     )
 
 

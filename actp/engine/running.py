@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from actp.engine.trouble import Trouble
 from actp.errors import ActpError, ConfigError
 
 __all__ = ["run_rounds", "run_until"]
@@ -20,11 +21,11 @@ _T = TypeVar("_T")
 
 def run_rounds(step: Callable[[], bool], stop: threading.Event, *, longest: float, log: logging.Logger) -> None:
     """Calls `step`, which says whether there was anything to do, until `stop` is set; pauses of at most `longest`
-    seconds lie between idle rounds. Trouble (ActpError) is logged and waited out; raises ConfigError.
+    seconds lie between idle rounds. Trouble (ActpError) is logged as `Trouble` does and waited out; raises ConfigError.
     """
-    pause = 0.0
+    pause, trouble = 0.0, Trouble(log, every=longest)
     while not stop.wait(pause):
-        busy = _tried(step, log)
+        busy = _tried(step, trouble)
         if busy is None:
             pause = _AFTER_TROUBLE
         pause = _next_pause(pause, longest, busy=bool(busy))
@@ -43,24 +44,26 @@ def run_until(
     `look` raises.
     """
     until = time.monotonic() + timeout
-    pause = 0.0
+    pause, trouble = 0.0, Trouble(log)
     while True:
         found = look()
         if over(found) or time.monotonic() >= until:
             return found
-        pause = _next_pause(pause, _LONGEST_AWAITED, busy=bool(_tried(step, log)))
+        pause = _next_pause(pause, _LONGEST_AWAITED, busy=bool(_tried(step, trouble)))
         time.sleep(pause)
 
 
-def _tried(step: Callable[[], bool], log: logging.Logger) -> bool | None:
+def _tried(step: Callable[[], bool], trouble: Trouble) -> bool | None:
     """Whether a round had anything to do; None if there was trouble."""
     try:
-        return step()
+        busy = step()
     except ConfigError:
         raise
     except ActpError as error:
-        log.warning("%s", error)
+        trouble.met(error)
         return None
+    trouble.missed()
+    return busy
 
 
 def _next_pause(pause: float, longest: float, *, busy: bool) -> float:

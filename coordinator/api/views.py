@@ -10,11 +10,10 @@ from sqlalchemy import Connection
 
 from coordinator.api.records import BudgetReport, SpendingRecord
 from coordinator.authority import Authority
+from coordinator.budget.categories import shown_category, stored_categories
 from coordinator.budget.cells import Cell
-from coordinator.budget.limits import UNCATEGORIZED
 from coordinator.budget.periods import window_start
 from coordinator.budget.requests import DEADLINE_SECONDS, WINDOW_SECONDS, SpendingRequest
-from coordinator.budget.rulebook import DEFAULT_CATEGORY
 from coordinator.budget.words import Period, Reservation, ReservationState, Scope, ScopeKind
 from coordinator.store import asks, reservations, scopes, usage
 from coordinator.store.asks import AskRow
@@ -73,7 +72,7 @@ class Views:
 
     def category_spending(self, category: str) -> int:
         """Base units in escrows or paid out of them; what named no category counts as the default one's."""
-        names = {category, UNCATEGORIZED} if category == DEFAULT_CATEGORY else {category}
+        names = stored_categories(category)
         with self._authority.ledger.read() as connection:
             cells = self._cells(connection, [self._scope(ScopeKind.CATEGORY, name) for name in names])
             on_chain = self._on_chain(connection)
@@ -186,6 +185,6 @@ def _record(row: Reservation) -> SpendingRecord:
         int(row.created_at),
         row.provider,
         row.purpose or "",
-        row.category or DEFAULT_CATEGORY,
+        shown_category(row.category),
         row.returned,
     )

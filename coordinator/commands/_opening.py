@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from coordinator.store import Ledger
     from coordinator.store.accounts import Account
 
-__all__ = ["NUMBER", "add_account", "add_by", "add_json", "add_limit", "add_store", "authority", "opened", "opened_all"]
+__all__ = [
+    "NUMBER",
+    "add_account",
+    "add_by",
+    "add_json",
+    "add_limit",
+    "add_store",
+    "authority",
+    "budgeted",
+    "opened",
+    "opened_all",
+]
 
 NUMBER = whole_number(1, 2**63 - 1)
 
@@ -32,7 +43,9 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 def add_account(parser: argparse.ArgumentParser) -> None:
     """`--store`, and whose treasury in it."""
     add_store(parser)
-    parser.add_argument("--wallet", metavar="ADDRESS", help="whose treasury, if the store has several")
+    parser.add_argument(
+        "--wallet", metavar="ADDRESS", help="whose, if the store has several treasuries, or another wallet is meant"
+    )
     parser.add_argument(
         "--chain-id", type=whole_number(*CHAIN_IDS), metavar="ID", help="on which chain, if the wallet is on several"
     )
@@ -59,19 +72,32 @@ def add_by(parser: argparse.ArgumentParser) -> None:
 
 
 def opened(arguments: argparse.Namespace, chain_id: int | None = None) -> tuple[Ledger, Account]:
-    """The ledger and the one treasury in it that is meant, on this chain if it is known. Raises ConfigError,
-    StoreError, InvalidInput.
+    """The ledger and the one treasury in it that is meant, on this chain if it is known; who names no wallet means one
+    that has a budget. Raises ConfigError, StoreError, InvalidInput.
     """
     ledger, known = opened_all(arguments)
     wallet = None if arguments.wallet is None else require_address(arguments.wallet, "--wallet")
     chain = arguments.chain_id if chain_id is None else chain_id
     fitting = [one for one in known if wallet in (None, to_checksum(one.wallet)) and chain in (None, one.chain_id)]
+    if wallet is None:
+        fitting = budgeted(ledger, fitting)
     if len(fitting) == 1:
         return ledger, fitting[0]
     names = ", ".join(f"{one.wallet} on chain {one.chain_id}" for one in known)
     if fitting:
         raise ConfigError(f"The store has several wallets: {names}.", hint="Choose with --wallet and --chain-id.")
     raise ConfigError(f"The store knows no such wallet; it knows: {names}.")
+
+
+def budgeted(ledger: Ledger, known: list[Account]) -> list[Account]:
+    """Those that have a budget, all if none has: a settlement bot with a key of its own only signs, and a command that
+    names no wallet is not about it. Raises StoreError.
+    """
+    from coordinator.store import treasuries
+
+    with ledger.read() as connection:
+        having = treasuries.accounts(connection)
+    return [one for one in known if one in having] or known
 
 
 def opened_all(arguments: argparse.Namespace) -> tuple[Ledger, list[Account]]:

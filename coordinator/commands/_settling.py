@@ -88,9 +88,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--every", type=whole_number(1, 3600), default=2, metavar="SECONDS", help="how often to look (default: 2)"
     )
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--once", action="store_true", help="end as soon as nothing is due any more")
-    how.add_argument("--dry-run", action="store_true", help="look once, say what is due, sign nothing; needs no key")
+    parser.add_argument("--once", action="store_true", help="end as soon as nothing is due any more")
+    parser.add_argument("--dry-run", action="store_true", help="look once, say what is due, sign nothing; needs no key")
     parser.add_argument("--verbose", action="store_true", help="log every change, not only what is wrong")
     parser.set_defaults(run=_settlement)
 
@@ -164,6 +163,7 @@ def _work(
         _introduce(store, served, settings, lifecycle.wallet, None if exposed is None else exposed.url)
         if arguments.once:
             return _once(bot, stop)
+        print("Stop with Ctrl-C.", flush=True)
         bot.run(stop)
     print("Stopped.", flush=True)
     return ExitCode.OK
@@ -217,7 +217,6 @@ def _introduce(
         ),
         f"For       {settings.whom}",
         *([] if metrics is None else [f"Metrics   {metrics}"]),
-        "Stop with Ctrl-C.",
     ]
     print("\n".join(lines), flush=True)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from actp.command_line import ExitCode
 from actp.errors import InvalidInput
+from coordinator.budget.categories import shown_category
 from coordinator.commands._answering import Said, approve, operation_named, reject
 from coordinator.commands._opening import add_account, add_json, opened
 from coordinator.commands._printing import print_fields, print_json, print_lines, print_table, usdc, when
@@ -123,7 +124,7 @@ def _amount(operation: Operation) -> int | None:
 def _what_for(one: dict[str, Any]) -> str:
     if "type" in one:
         return f"{one['type']}: {one['reason'] or 'the policy asks'}"
-    return f"{one['category'] or 'no category'}: {one['purpose'] or 'no purpose'}"
+    return f"{shown_category(one['category'] or '')}: {one['purpose'] or 'no purpose'}"
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -158,7 +159,7 @@ def _show_request(arguments: argparse.Namespace, ledger: Ledger, account: Accoun
             ("agent", one.agent),
             ("amount", f"{usdc(one.amount)} USDC"),
             ("provider", one.provider),
-            ("category", one.category or "none"),
+            ("category", shown_category(one.category)),
             ("purpose", "erased" if one.purpose is None else one.purpose),
             ("yes", f"{sum(vote.yes for vote in votes)} of {asked.required}, until {when(asked.expires_at)} UTC"),
             *((f"{'yes' if vote.yes else 'no'} by", f"{vote.approver} {vote.reason}".strip()) for vote in votes),

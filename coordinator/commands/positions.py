@@ -11,7 +11,7 @@ from actp.errors import ConfigError
 from actp.units import require_address, to_checksum
 from coordinator.commands._chain import add_node, endpoint_of
 from coordinator.commands._kernels import add_kernels, kernels_of
-from coordinator.commands._opening import add_json
+from coordinator.commands._opening import add_json, budgeted
 from coordinator.commands._printing import counted, print_fields, print_lines, usdc
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ def configure(noun: argparse.ArgumentParser) -> None:
         "free in the token."
     )
     add_kernels(noun)
-    noun.add_argument("wallet", nargs="?", metavar="WALLET", help="whose; the store's treasury without it")
+    whose = noun.add_mutually_exclusive_group()
+    whose.add_argument("wallet", nargs="?", metavar="WALLET", help="whose; the store's treasury without it")
+    whose.add_argument("--wallet", dest="named", metavar="ADDRESS", help="the same, as other commands spell it")
     add_node(noun, required=False)
     add_json(noun, lines=True)
     noun.set_defaults(run=_run)
@@ -71,9 +73,11 @@ def _wallet(arguments: argparse.Namespace, ledger: Ledger) -> str:
 
     if arguments.wallet is not None:
         return require_address(arguments.wallet, "WALLET")
+    if arguments.named is not None:
+        return require_address(arguments.named, "--wallet")
     with ledger.read() as connection:
-        accounts = (*wallets.accounts(connection), *treasuries.accounts(connection))
-    known = list(dict.fromkeys(to_checksum(one.wallet) for one in accounts))
+        accounts = [*wallets.accounts(connection), *treasuries.accounts(connection)]
+    known = list(dict.fromkeys(to_checksum(one.wallet) for one in budgeted(ledger, accounts)))
     if len(known) != 1:
         what = f"several wallets: {', '.join(known)}" if known else "no wallet"
         raise ConfigError(f"The store has {what}.", hint="Name one: coordinator positions WALLET.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from actp.command_line import ExitCode
 from actp.errors import InvalidInput
+from coordinator.budget.categories import shown_category, stored_categories
 from coordinator.budget.words import ReservationState
 from coordinator.commands._opening import NUMBER, add_account, add_json, add_limit, opened
 from coordinator.commands._parsing import moment
@@ -35,7 +36,7 @@ def configure(noun: argparse.ArgumentParser) -> None:
         "--state", action="append", choices=[one.value for one in ReservationState], default=[],
         help="only in this state; may be repeated",
     )  # fmt: skip
-    listing.add_argument("--category", metavar="NAME", help="only of this category; '' for those that name none")
+    listing.add_argument("--category", metavar="NAME", help="only of this category; '' for those that name none alone")
     listing.add_argument(
         "--since", type=moment, metavar="TIME", help="only since then: 2026-11-21, or 24h for 24 hours"
     )
@@ -61,7 +62,7 @@ def _list(arguments: argparse.Namespace) -> int:
             account,
             agent=arguments.agent,
             states=[ReservationState(one) for one in arguments.state],
-            category=arguments.category,
+            categories=() if arguments.category is None else stored_categories(arguments.category),
             since=arguments.since,
             limit=arguments.limit,
         )
@@ -71,8 +72,8 @@ def _list(arguments: argparse.Namespace) -> int:
     else:
         rows = [
             (
-                one.id, when(one.created_at), one.agent, usdc(one.amount), one.category or "-", one.state.value,
-                what_became(one, asked.get(one.id)),
+                one.id, when(one.created_at), one.agent, usdc(one.amount), shown_category(one.category),
+                one.state.value, what_became(one, asked.get(one.id)),
             )
             for one in found
         ]  # fmt: skip
@@ -110,7 +111,7 @@ def _show(arguments: argparse.Namespace) -> int:
             ("agent", one.agent),
             ("amount", f"{usdc(one.amount)} USDC"),
             ("provider", one.provider),
-            ("category", one.category or "none"),
+            ("category", shown_category(one.category)),
             ("purpose", "erased" if one.purpose is None else one.purpose),
             ("asked", f"{when(one.created_at)} UTC"),
             ("changed", f"{when(one.updated_at)} UTC"),
@@ -122,10 +123,7 @@ def _show(arguments: argparse.Namespace) -> int:
             ("rules", f"version {one.rulebook}"),
             *((f"term {name}", value) for name, value in one.terms.items()),
             *((f"{'yes' if vote.yes else 'no'} by", _vote(vote)) for vote in votes),
-            *(
-                ("history", f"{when(row.at)}  {row.entry.event}{_arrow(row.entry)}  {sentence(row.entry, treasury)}")
-                for row in history
-            ),
+            *(("history", f"{when(row.at)}  {sentence(row.entry, treasury)}{_states(row.entry)}") for row in history),
         ]
     )
     return ExitCode.OK
@@ -205,10 +203,13 @@ def _change(entry: Any) -> dict[str, Any]:
     }
 
 
-def _arrow(entry: Any) -> str:
+def _states(entry: Any) -> str:
+    """From which state to which, unless the event's name, with which its sentence begins, says so already."""
     if entry.after is None or entry.before is entry.after:
         return ""
-    return f": {entry.after.value}" if entry.before is None else f": {entry.before.value} -> {entry.after.value}"
+    if entry.before is None:
+        return "" if entry.after.value == entry.event else f" ({entry.after.value})"
+    return f" ({entry.before.value} -> {entry.after.value})"
 
 
 def _vote(vote: Vote) -> str:

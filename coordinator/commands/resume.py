@@ -38,13 +38,16 @@ def _run(arguments: argparse.Namespace) -> int:
     ledger, account = opened(arguments)
     if arguments.frozen:
         return _unfreeze(arguments, ledger, account)
-    from coordinator.store import pauses
+    from coordinator.store import pauses, wallets
 
     with ledger.write() as connection:
         resumed = pauses.remove(
             connection, account, arguments.agent, by=arguments.by, reason=arguments.reason, now=ledger.now()
         )
         left = pauses.active(connection, account)
+        others = [
+            one for one in wallets.accounts(connection) if one != account and "" in pauses.active(connection, one)
+        ]
     if not resumed:
         what = "Not everything is" if arguments.all else f"{arguments.agent} is not"
         raise InvalidInput(f"{what} paused.", hint=_hint([name for name in left if name]))
@@ -54,6 +57,10 @@ def _run(arguments: argparse.Namespace) -> int:
     for name in left:
         if arguments.all and name:
             print(f"{name} is still paused.", file=sys.stderr)
+    if arguments.all:
+        for one in others:  # `stop` stops every wallet
+            how = f"coordinator resume --all --wallet {one.wallet} --chain-id {one.chain_id}"
+            print(f"{one.wallet} on chain {one.chain_id} is still stopped: `{how}`.", file=sys.stderr)
     return ExitCode.OK
 
 

@@ -16,6 +16,7 @@ from actp.engine import Policy as EnginePolicy
 from actp.engine.fees import FeePolicy
 from actp.engine.running import run_rounds, run_until
 from actp.engine.store import Store, leases
+from actp.engine.trouble import Trouble
 from actp.errors import FeeTooHigh, RpcError, RpcUnavailable
 from coordinator.errors import LedgerConflict, UnknownOperation
 from coordinator.guard import DeltaGuard, Watched
@@ -122,6 +123,7 @@ class Lifecycle:
             hold=PauseHold(desk),
             policy=self._engine_policy,
         )
+        self._undecided = Trouble(_log, "Nothing is decided for now:")
         self._turn = threading.Lock()
 
     def __repr__(self) -> str:
@@ -310,8 +312,9 @@ class Lifecycle:
             cases = self._deciding.round(point, _MOST_QUEUED - queued)
             answered = self._querying.round()
         except (FeeTooHigh, RpcError, RpcUnavailable) as error:
-            _log.warning("Nothing is decided for now: %s", error)
+            self._undecided.met(error)
             return False
+        self._undecided.missed()
         # What waits for an approval is decided again, perhaps by another process.
         self._recent.note(
             (case.allowed_at, case.decided)

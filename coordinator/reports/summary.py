@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import BigInteger, Connection, cast, func, literal, select
 
+from coordinator.budget.categories import shown_category
 from coordinator.budget.cells import Cell
 from coordinator.budget.limits import UNCATEGORIZED, limits, treasury_scope
 from coordinator.budget.periods import window_start
-from coordinator.budget.rulebook import DEFAULT_CATEGORY, RuleBook
+from coordinator.budget.rulebook import RuleBook
 from coordinator.budget.words import Period, ReservationState, Scope, ScopeKind
 from coordinator.store import Ledger, asks, pauses, reservations, rulebooks, scopes, treasuries, usage
 from coordinator.store.accounts import Account
@@ -186,7 +187,7 @@ def _lines(
         if kind is ScopeKind.CATEGORY and key == UNCATEGORIZED:
             if not (spent or reserved):
                 continue
-            name = DEFAULT_CATEGORY
+            name = shown_category(key)
         windows = _windows((one for one in here if one.key == key and one != ever), known, cells, now)
         before = lines.get(name, Line(name))
         lines[name] = Line(
@@ -266,7 +267,7 @@ def _waiting(connection: Connection, account: Account, now: float) -> list[Waiti
                 one.agent,
                 one.amount,
                 one.provider,
-                one.category,
+                shown_category(one.category),
                 yes.get(number, 0),
                 row.required,
                 row.expires_at,

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from actp.engine.fees import FeePolicy
 from actp.engine.running import run_rounds, run_until
+from actp.engine.trouble import Trouble
 from actp.errors import InvalidInput, RpcError, RpcUnavailable
 from coordinator import measures, spans
 from coordinator.alerts.noticing import notice
@@ -76,6 +77,7 @@ class SettlementBot:
         self._beginning = Beginning(lifecycle, self._account, settings)
         self._gas = Gas(client, ledger, self._account, settings.gas, caps)
         self._looked_at = self._stepped_at = self._verified_at = self._chores_at = float("-inf")
+        self._unread = [Trouble(_log, f"The escrows of {one} cannot be read:", every=every) for one in served]
         self._busy = False
         self._trouble: tuple[str, str] | None = None
         self._nothing_due = False
@@ -173,16 +175,17 @@ class SettlementBot:
         verify = self._ledger.store.clock.monotonic() - self._verified_at >= self._verify_every
         current: list[Served] = []
         failures: list[RpcError | RpcUnavailable] = []
-        for served in self._served:
+        for served, unread in zip(self._served, self._unread, strict=True):
             try:
                 if not served.index.catch_up().behind:
                     current.append(served)
                 if verify:
                     served.index.verify()
+                unread.missed()
             except LedgerConflict as error:
                 _log.info("%s", error)  # another process indexes it
             except (RpcError, RpcUnavailable) as error:
-                _log.warning("The escrows of %s cannot be read: %s", served, error)
+                unread.met(error)
                 failures.append(error)
         if verify:
             self._verified_at = self._ledger.store.clock.monotonic()

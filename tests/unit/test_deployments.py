@@ -142,6 +142,8 @@ def test_a_missing_or_unfinished_deployment_says_what_there_is(tmp_path):
     with pytest.raises(ConfigError, match=r"does not exist .there are: none") as caught:
         book(tmp_path).get()
     assert caught.value.code == "not_deployed"
+    searched = f"{tmp_path / '31337.json'} was searched; ACTP_DEPLOYMENTS_DIR names another folder."
+    assert caught.value.hint.endswith(searched), "outside a checkout nobody knows where else to look"
     book(tmp_path).put(DEPLOYMENT.without("EscrowVault"))
     with pytest.raises(ConfigError, match="not complete"):
         book(tmp_path).get()

@@ -12,7 +12,8 @@ from actp.rpc import HttpTransport
 from actp.units import usdc
 from coordinator.commands import _chain, escrows, positions
 from coordinator.index import Index
-from coordinator.store import index_actions, open_ledger
+from coordinator.store import index_actions, open_ledger, wallets
+from coordinator.store.accounts import Account
 from coordinator.store.index_words import Due
 from tests.client.conftest import endpoint, provider, requester, resolver, stranger
 from tests.client.support import PRICE, delivered, disputed, funded
@@ -134,7 +135,12 @@ def test_positions_are_sums_and_with_a_node_also_what_is_free(run, market, node,
     assert (theirs["receivable"], theirs["open_as_provider"]) == (3 * PRICE, 3)
     assert theirs["free"] == provider.balances().usdc
     assert "300.00 USDC as requester of 3 open escrows" in run("positions", requester.address).out
-    # The shop's treasury is the only one.
+    assert run("positions", "--wallet", requester.address, "--json").lines == [mine]
+    assert "not allowed with" in run("positions", requester.address, "--wallet", requester.address).err
+    assert "--wallet" in run("positions", "--wallet", "ann").err
+    # The shop's treasury is the only one: what else signs is not meant.
+    with market[0].write() as connection:
+        wallets.require(connection, Account(31_337, requester.address))
     assert run("positions", "--json").lines[0]["locked"] == 0
 
 

@@ -31,6 +31,23 @@ def test_requests_are_filtered_by_agent_state_category_and_time(shop, run):
     assert "spending_limit: Amount 500.0 exceeds per-tx limit 100.0" in table[2]
 
 
+def test_what_named_no_category_is_other_wherever_it_is_read(shop, run):
+    """It has many spellings otherwise, and what a list shows cannot be asked for."""
+    none = shop.ask(10, category="", purpose="papers")
+    asked = shop.ask(80, category="", purpose="papers")
+    shop.ask(10)
+    numbers = [asked.reservation_id, none.reservation_id]
+    for category in ("other", ""):
+        found = run("requests", "list", "--category", category, "--json").lines
+        assert [one["id"] for one in found] == numbers
+    assert run("requests", "list", "--category", "other").out.count("  other  ") == 2
+    for command in (["requests", "show", asked.reservation_id], ["approvals", "show", asked.approval_id]):
+        (line,) = [one for one in run(*command).out.splitlines() if one.startswith("category")]
+        assert line.split() == ["category", "other"]
+    assert "other: papers" in run("approvals", "list").out
+    assert run("report", "--json").json["pending_approvals"][0]["category"] == "other"
+
+
 @pytest.mark.parametrize("text", ["yesterday", "5", "2026-13-01", "7y", ""])
 def test_a_time_that_is_none_is_refused_with_how_to_write_one(run, text):
     said = run("requests", "list", "--since", text)

@@ -58,7 +58,8 @@ def test_the_history_of_a_request_says_who_did_what(shop, run):
     assert "noted" in table
     assert "is carried out by operation 12" in table
     shown = run("requests", "show", number)
-    assert "approval_wanted: pending_approval  somebody has to approve 80.00 USDC for data" in shown.out
+    assert "  somebody has to approve 80.00 USDC for data, by rules of version 1 (pending_approval)\n" in shown.out
+    assert "  it lies in escrow (submitting -> on_chain)\n" in shown.out
 
 
 @pytest.mark.parametrize("event", ["observed", "something_new", *_SAYS])
@@ -75,6 +76,9 @@ def test_a_denial_says_which_limit_and_what_is_used_of_it(shop, run):
         "denied 1.00 USDC for data, by rules of version 1: Would exceed daily limit. Spent: 300.0, Limit: 300.0"
     )
     assert large.endswith(": spending_limit")
+    shown = run("requests", "show", 8).out.splitlines()[-1]
+    assert shown.split("  ")[-1] == "denied 500.00 USDC for data, by rules of version 1: spending_limit"
+    assert shown.count("denied") == 1
 
 
 def test_what_was_paid_for_is_said_with_the_block_that_shows_it():

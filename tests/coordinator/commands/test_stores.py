@@ -8,9 +8,10 @@ import pytest
 
 from actp.engine.store import open_store
 from actp.engine.store.schema import HEAD as ENGINE
-from coordinator.store import wallets
+from coordinator.store import treasuries, wallets
 from coordinator.store.accounts import Account
 from coordinator.store.schema import HEAD
+from tests.coordinator.authority.support import TOKEN
 from tests.coordinator.commands.support import Shop
 from tests.coordinator.store.conftest import new_database, postgresql
 
@@ -107,6 +108,7 @@ def test_one_of_several_treasuries_has_to_be_chosen(shop, run):
     other = Account(8453, "0x" + "77" * 20)
     with shop.ledger() as ledger, ledger.write() as connection:
         wallets.require(connection, other)
+        treasuries.require(connection, other, TOKEN)
     shop.ask(1)
     said = run("requests", "list")
     assert said.code == 1
@@ -116,8 +118,34 @@ def test_one_of_several_treasuries_has_to_be_chosen(shop, run):
     assert run("requests", "list", "--wallet", other.wallet).err == "No requests.\n"
     assert run("requests", "list", "--wallet", "0x" + "99" * 20).code == 1
     assert run("requests", "list", "--wallet", "ann").code == 2
-    # What only signs has no budget to change.
-    assert "has no budget" in run("agents", "add", "x", "--role", "junior", "--wallet", other.wallet).err
+
+
+def test_a_wallet_that_only_signs_is_meant_by_nobody_who_does_not_name_it(shop, run):
+    """A settlement bot with a key of its own makes every command about the treasury fail otherwise."""
+    bot = Account(31_337, "0x" + "77" * 20)
+    with shop.ledger() as ledger, ledger.write() as connection:
+        wallets.require(connection, bot)
+    shop.ask(1)
+    for command in READING:
+        assert run(*command).err.count("several wallets") == 0, command
+    assert [one["agent"] for one in run("requests", "list", "--json").lines] == ["ann"]
+    assert run("requests", "list", "--wallet", bot.wallet).err == "No requests.\n"
+    assert "has no budget" in run("agents", "add", "x", "--role", "junior", "--wallet", bot.wallet).err
+    assert run("agents", "add", "x", "--role", "junior").code == 0
+
+
+def test_who_resumes_the_treasury_hears_which_other_wallets_are_still_stopped(shop, run):
+    bot = Account(31_337, "0x" + "77" * 20)
+    with shop.ledger() as ledger, ledger.write() as connection:
+        wallets.require(connection, bot)
+    assert bot.wallet in run("stop").out
+    said = run("resume", "--all")
+    assert (said.code, said.out) == (0, "Everything goes on.\n")
+    how = f"resume --all --wallet {bot.wallet} --chain-id 31337"
+    assert how in said.err
+    assert run(*how.split()).code == 0
+    run("pause", "--all")
+    assert run("resume", "--all").err == ""
 
 
 @pytest.mark.slow

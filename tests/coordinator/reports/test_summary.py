@@ -157,6 +157,8 @@ def test_what_waits_shows_how_many_of_the_yeses_it_has(ledger, account, enact):
 def test_what_waits_for_approval_is_listed_until_it_expires(ledger, account, busy, clock):
     (one,) = report(ledger, account).waiting
     assert (one.approval_id, one.agent, one.amount, one.required) == (busy.approval_id, "bob", 70 * USDC, 1)
+    buy(ledger, account, "bob", 1, "", approvals=1)
+    assert [one.category for one in report(ledger, account).waiting] == ["data", "other"], "where none was named"
     clock.advance(3601)
     assert report(ledger, account).waiting == ()
 

@@ -86,7 +86,7 @@ def test_once_ends_what_is_due_says_so_and_ends(shop: Shop) -> None:
     before = town.provider.token.balance_of()
     town.later()
 
-    planned = shop.run("--for", "everyone", "--dry-run", TREASURY_PRIVATE_KEY="")
+    planned = shop.run("--for", "everyone", "--once", "--dry-run", TREASURY_PRIVATE_KEY="")
     assert planned.returncode == 0, planned.stderr
     assert all(one in planned.stdout for one in ids)
     assert "settle 3 escrows in one eth transaction" in planned.stdout
@@ -96,6 +96,7 @@ def test_once_ends_what_is_due_says_so_and_ends(shop: Shop) -> None:
     assert done.returncode == 0, done.stderr
     assert "settled 3" in done.stdout
     assert "late p50" in done.stdout
+    assert "Ctrl-C" not in done.stdout, "it ends by itself"
     _settled_once(town, ids, before)
     assert "Nothing is due." in shop.run("--for", "everyone", "--dry-run").stdout
 

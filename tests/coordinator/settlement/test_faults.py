@@ -243,6 +243,21 @@ def test_a_bad_escrow_is_tried_again_ever_more_rarely_and_settled_in_the_end(tim
     assert town.actions()["settle", bad].attempts == 0
 
 
+@pytest.mark.slow
+def test_a_bot_whose_node_is_away_says_so_once_and_not_at_each_look(town: Town, caplog) -> None:
+    node = Meddler(town.chain)
+    bot = town.bot(node=node)
+    town.work(bot, 3)
+    node.answer = lambda method, params, answer: RpcError(-32000, "busy")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(5):
+            with pytest.raises(RpcError):
+                bot.step()
+    assert len([one for one in caplog.messages if "cannot be read" in one]) == 1
+    node.answer = None
+    town.work(bot, 3)
+
+
 # ---------------------------------------------------------------- gas
 
 
