@@ -44,7 +44,7 @@ def execute(arguments: argparse.Namespace) -> int:
     it. Raises ConfigError, InvalidInput, TrackerError before it has begun.
     """
     from coordinator.tracker.money import amount_of, micros_of
-    from coordinator.tracker.opening import session_scope
+    from coordinator.tracker.naming import session_scope
 
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if not command:

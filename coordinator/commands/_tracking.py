@@ -106,7 +106,7 @@ def in_session(arguments: argparse.Namespace) -> Iterator[Budgeted | None]:
             raise InvalidInput("It is not said whose budget it is.", hint="Give --budget-session-id.")
         yield None
         return
-    from coordinator.tracker.opening import session_scope
+    from coordinator.tracker.naming import session_scope
 
     place, scope = place_of(arguments), session_scope(name)
     with place.open() as tracker:
@@ -125,13 +125,19 @@ def existing(place: Place) -> Place:
     return place
 
 
-def used_by(tracker: Tracker, names: Sequence[str] = ()) -> list[Usage]:
-    """What is used of these scopes, or of all. Raises InvalidInput for one that nobody has used."""
+def used_by(tracker: Tracker, names: Sequence[str] = (), *, ended: bool = True) -> list[Usage]:
+    """What is used of these scopes, or of all: those of grants that have ended only if `ended`. Raises InvalidInput for
+    a scope that nobody has used.
+    """
+    from coordinator.tracker.naming import is_ended_grant
+
     found = {one.scope: one for one in tracker.scopes()}
     for name in names:
         if name not in found:
-            raise InvalidInput(f"There is no scope {name[:80]!r}.", hint="`coordinator budget status` shows all.")
-    return [found[name] for name in names] if names else list(found.values())
+            raise InvalidInput(f"There is no scope {name[:80]!r}.", hint="`coordinator budget status --all` shows all.")
+    if names:
+        return [found[name] for name in names]
+    return [one for one in found.values() if ended or not is_ended_grant(one)]
 
 
 def print_breakdown(usages: Sequence[Usage]) -> None:

@@ -26,7 +26,7 @@ from coordinator.commands._tracking import (
 )
 
 if TYPE_CHECKING:
-    from coordinator.tracker import Tracker
+    from coordinator.tracker import Reservation, Tracker
     from coordinator.tracker.opening import Place
 
 __all__ = ["HELP", "configure"]
@@ -42,6 +42,9 @@ def configure(noun: argparse.ArgumentParser) -> None:
     text = "show limit, spent, reserved and remaining of every scope, in dollars"
     status = verbs.add_parser("status", help=text, description=text, allow_abbrev=False)
     status.add_argument("scopes", nargs="*", metavar="SCOPE", help="only these")
+    status.add_argument(
+        "--all", action="store_true", help="the scopes of grants that a worker has paid or given up, too"
+    )
     add_tracker(status)
     status.add_argument(
         "--watch", type=_seconds, nargs="?", const=_WATCH_SECONDS, metavar="SECONDS",
@@ -116,14 +119,14 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _show(place: Place, tracker: Tracker, arguments: argparse.Namespace) -> None:
-    usages = used_by(tracker, arguments.scopes)
+    usages = used_by(tracker, arguments.scopes, ended=arguments.all)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     if arguments.json:
         content = {
             "tracker": place.label,
             "root": place.root,
             "at": now,
-            "warnings": list(tracker.warnings),
+            "warnings": list(tracker.check()),
             "scopes": [as_json(one) for one in usages],
         }
         if arguments.watch is None:
@@ -150,7 +153,7 @@ def _set(arguments: argparse.Namespace) -> int:
 
 def _reservations(arguments: argparse.Namespace) -> int:
     with existing(place_of(arguments)).open() as tracker:
-        found = tracker.reservations(arguments.scope)
+        found = _open_in(tracker, arguments.scope)
     if arguments.json:
         print_lines(map(reservation_as_json, found))
     else:
@@ -169,7 +172,7 @@ def _reservations(arguments: argparse.Namespace) -> int:
 
 def _release(arguments: argparse.Namespace) -> int:
     with existing(place_of(arguments)).open() as tracker:
-        found = {one.token.id: one.token for one in tracker.reservations(arguments.scope)}
+        found = {one.token.id: one.token for one in _open_in(tracker, arguments.scope)}
         for one in arguments.ids:
             if one not in found:
                 raise InvalidInput(
@@ -180,6 +183,13 @@ def _release(arguments: argparse.Namespace) -> int:
             tracker.release(found[one])
     print(f"{counted(len(released), 'reservation')} released.")
     return ExitCode.OK
+
+
+def _open_in(tracker: Tracker, scope: str | None) -> tuple[Reservation, ...]:
+    """Open reservations, of one scope or all. Raises InvalidInput for a scope that nobody has used."""
+    if scope is not None:
+        used_by(tracker, [scope])
+    return tracker.reservations(scope)
 
 
 def _exec(arguments: argparse.Namespace) -> int:

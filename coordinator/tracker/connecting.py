@@ -25,8 +25,9 @@ _REFUSED = "tracker_refused"
 
 
 def connect(url: str, epoch_key: str, noted: Callable[[str], None]) -> redis.Redis:
-    """A client that connects when it is first used. Every new connection tells `noted` the server's replication id, and
-    begins a new epoch if it is not the one of the epoch at hand: another server has taken over, or this one began anew.
+    """A client that connects when it is first used. Every new connection tells `noted` the server's replication id
+    ("" if that is not said), and begins a new epoch if it is not the one of the epoch at hand: another server has taken
+    over, or this one began anew.
 
     Options in the URL come before the ones here. Raises ConfigError.
     """
@@ -41,6 +42,7 @@ def connect(url: str, epoch_key: str, noted: Callable[[str], None]) -> redis.Red
 
     def greet(connection: Any) -> None:
         connection.on_connect()
+        noted("")
         try:
             connection.send_command("INFO", "replication")
             replication = _text(connection.read_response())
@@ -60,8 +62,7 @@ def connect(url: str, epoch_key: str, noted: Callable[[str], None]) -> redis.Red
         client = redis.Redis.from_url(
             url,
             socket_timeout=_SECONDS,
-            socket_connect_timeout=_SECONDS,
-            socket_keepalive=True,
+            **({} if url.startswith("unix:") else {"socket_connect_timeout": _SECONDS, "socket_keepalive": True}),
             retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), _ATTEMPTS),
             redis_connect_func=greet,
         )
@@ -91,19 +92,19 @@ def script_text(name: str) -> str:
     return "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name))
 
 
-def settings_warnings(client: Any) -> tuple[str, ...]:
+def settings_warnings(client: Any, label: str) -> tuple[str, ...]:
     """What is wrong with a server that counts money: sentences. Raises what `troubles` raises."""
     import redis
 
     settings: dict[str, str] = {}
-    with troubles():
+    with troubles(label, lambda: False):
         try:
             for name in ("appendonly", "appendfsync", "save", "maxmemory-policy"):
                 found: Mapping[Any, Any] = client.config_get(name)
                 settings |= {_text(key): _text(value) for key, value in found.items()}
         except redis.ResponseError as error:
             # Refused to this user, or, where others run the server, to everybody, in words of their own.
-            if _named(error).code != _REFUSED:
+            if _named(error, label, changed=False).code != _REFUSED:
                 raise
             return (
                 "Redis does not say whether it keeps its data on disk: CONFIG GET is refused. Ask whoever runs it.",
@@ -135,24 +136,28 @@ def _judged(settings: Mapping[str, str]) -> Iterator[str]:
 
 
 @contextmanager
-def troubles() -> Iterator[None]:
-    """Turns what the client raises into TrackerUnavailable."""
+def troubles(label: str, changing: Callable[[], bool]) -> Iterator[None]:
+    """Turns what the client raises into TrackerUnavailable, in which the server is called `label`. `changing` tells
+    afterwards whether something may have been changed.
+    """
     import redis
 
     try:
         yield
     except redis.RedisError as error:
-        raise _named(error) from error
+        raise _named(error, label, changed=changing()) from error
 
 
-def _named(error: redis.RedisError) -> TrackerUnavailable:
+def _named(error: redis.RedisError, label: str, *, changed: bool) -> TrackerUnavailable:
     import redis
+
+    outcome: Outcome = "unknown" if changed else _NOTHING_DONE
 
     # A script's error has the server's words somewhere within it, and older servers wrap them in their own.
     text = str(error)
     if "OOM " in text:
         return TrackerUnavailable(
-            "Redis has no memory left.",
+            f"{label} has no memory left.",
             code="tracker_full",
             hint="Nothing was changed. Raise its maxmemory; commits and releases still work.",
             retryable=True,
@@ -160,14 +165,14 @@ def _named(error: redis.RedisError) -> TrackerUnavailable:
         )
     if "READONLY" in text:
         return TrackerUnavailable(
-            "Redis is a replica, which takes no writes.",
+            f"{label} is a replica, which takes no writes.",
             hint="Nothing was changed. Give the URL of the primary.",
             retryable=True,
             outcome=_NOTHING_DONE,
         )
     if "MISCONF" in text:
         return TrackerUnavailable(
-            "Redis cannot write to its disk, and refuses to change anything.",
+            f"{label} cannot write to its disk, and refuses to change anything.",
             hint="Nothing was changed. Its log says why.",
             retryable=True,
             outcome=_NOTHING_DONE,
@@ -178,25 +183,37 @@ def _named(error: redis.RedisError) -> TrackerUnavailable:
         or "NOAUTH" in text
     ):
         return TrackerUnavailable(
-            "Redis refuses this user.",
+            f"{label} refuses this user.",
             code=_REFUSED,
             hint="Nothing was changed. Check user and password in the URL, and what the user may do.",
             outcome=_NOTHING_DONE,
         )
     if isinstance(error, redis.BusyLoadingError | redis.exceptions.ClusterDownError | redis.exceptions.TryAgainError):
         return TrackerUnavailable(
-            f"Redis is not ready: {text[:200]}.", hint="Try again in a moment.", retryable=True, outcome=_NOTHING_DONE
+            f"{label} is not ready: {text[:200]}.", hint="Try again in a moment.", retryable=True, outcome=_NOTHING_DONE
         )
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        reason = _reason(error)
         return TrackerUnavailable(
-            "Redis did not answer.",
-            hint="It may have done what was asked: repeat a commit or a release; what was reserved expires by itself.",
+            f"{label} did not answer{f': {reason}' if reason else ''}.",
+            hint="It may have done what was asked: repeat a commit or a release; what was reserved expires by itself."
+            if changed
+            else "Nothing was changed. Check that it runs, and the host and the port in the URL.",
             retryable=True,
-            outcome="unknown",
+            outcome=outcome,
         )
     return TrackerUnavailable(
-        f"Redis could not do it: {text[:200]}", code=_REFUSED, hint="See its log.", outcome="unknown"
+        f"{label} could not do it: {text[:200]}", code=_REFUSED, hint="See its log.", outcome=outcome
     )
+
+
+def _reason(error: BaseException | None) -> str:
+    """The system's word for why there is no connection, which the client wraps in errors of its own."""
+    for _ in range(10):
+        if error is None or (isinstance(error, OSError) and error.strerror):
+            break
+        error = error.__cause__ or error.__context__
+    return (error.strerror or "") if isinstance(error, OSError) else ""
 
 
 def _text(value: object) -> str:

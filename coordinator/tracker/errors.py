@@ -206,7 +206,8 @@ class TrackerUnavailable(TrackerError):
     """The ledger did not answer, or could not do what was asked. Retryable, unless it was set up wrongly.
 
     `outcome` is `unknown` if it may have been done: doing a commit or a release again is safe, and a reservation whose
-    token nobody got ends when it expires. It is `not_sent` if nothing was done.
+    token nobody got ends when it expires. It is `not_sent` if nothing was done: it was only read,
+    or nobody was there to be told.
     """
 
     default_code = "tracker_unavailable"

@@ -24,6 +24,7 @@ from coordinator.store import tracker_holds as holds
 from coordinator.store import tracker_scopes as scope_rows
 from coordinator.store.tracker_calls import Answered, Call, Kind
 from coordinator.tracker.awaiting import AsyncTracker
+from coordinator.tracker.durability import Durability
 from coordinator.tracker.errors import (
     ForeignToken,
     TokenUsed,
@@ -83,7 +84,7 @@ class LedgerTracker:
         self._opened = self._opening.open()
         self._owner = scope_rows.owner_of(root)
         self._lock = threading.Lock()
-        self._warnings: tuple[str, ...] | None = None
+        self._durability = Durability(self._look_at_settings)
         self._forgets_at = time.monotonic() + _FORGET_EVERY_SECONDS * secrets.randbelow(100) / 100
         self._inherited: list[Opened] = []
         self._forked = False
@@ -101,21 +102,11 @@ class LedgerTracker:
     @property
     def warnings(self) -> tuple[str, ...]:
         """See `Tracker.warnings`."""
-        return self._warnings or ()
+        return self._durability.warnings
 
     def check(self) -> tuple[str, ...]:
         """See `Tracker.check`: whether the database keeps what it has answered."""
-        if self._forked:
-            self._open_again()
-        if self._warnings is None:
-            with troubles():
-                found = durability_warnings(self.ledger)
-            with self._lock:
-                first = self._warnings is None
-                self._warnings = found
-            for warning in found if first else ():
-                _log.warning("%s", warning)
-        return self.warnings
+        return self._durability.check()
 
     def reserve(
         self,
@@ -132,6 +123,7 @@ class LedgerTracker:
         ttl = self._ttl if ttl_seconds is None else checked_ttl(ttl_seconds)
         # Chosen here, so that the ledger knows the call again if its answer was lost and it is repeated.
         token_id = secrets.token_hex(16)
+        self._durability.tell()
         answer = self._run(Call(Kind.RESERVE, keys_of(names), names, kind.value, micros, token_id, ttl))
         if answer.what == "denied":
             raise exceeded(answer.scope, answer.limit, answer.spent, answer.reserved, micros, kind)
@@ -170,6 +162,7 @@ class LedgerTracker:
         names = (checked_scope(scope),)
         kind = unit_of(unit)
         micros = None if limit is None else micros_of(limit, kind, name="limit")
+        self._durability.tell()
         answer = self._run(Call(Kind.LIMIT, keys_of(names), names, kind.value, micros))
         if answer.what == "unit":
             raise UnitMismatch(answer.scope, expected=Unit(answer.unit), given=kind)
@@ -177,16 +170,16 @@ class LedgerTracker:
     def reservations(self, scope: str | None = None) -> tuple[Reservation, ...]:
         """See `Tracker.reservations`."""
         name = None if scope is None else checked_scope(scope)
-        self.check()
-        with troubles():
-            found = self._opened.reading.reservations()
+        opened = self._current()
+        with troubles(changing=False):
+            found = opened.reading.reservations()
         return tuple(one for one in found if name is None or name in one.token.scopes)
 
     def scopes(self) -> tuple[Usage, ...]:
         """See `Tracker.scopes`."""
-        self.check()
-        with troubles():
-            return self._opened.reading.scopes()
+        opened = self._current()
+        with troubles(changing=False):
+            return opened.reading.scopes()
 
     def close(self) -> None:
         """See `Tracker.close`. A ledger that was given stays open."""
@@ -208,7 +201,19 @@ class LedgerTracker:
     def forked(self) -> None:
         """See `Forked`: whatever is asked for next opens the ledger anew."""
         self._lock = threading.Lock()
+        self._durability.forked()
         self._forked = True
+
+    def _look_at_settings(self) -> tuple[str, ...]:
+        opened = self._current()
+        with troubles(changing=False):
+            return durability_warnings(opened.ledger)
+
+    def _current(self) -> Opened:
+        """The ledger as this process has opened it, which it does now if it was forked."""
+        if self._forked:
+            self._open_again()
+        return self._opened
 
     def _open_again(self) -> None:
         with self._lock:
@@ -252,14 +257,14 @@ class LedgerTracker:
 
     def _look(self, scope: str) -> Usage:
         name = checked_scope(scope)
-        self.check()
-        with troubles():
-            return self._opened.reading.scope(name, _key(name))
+        opened = self._current()
+        with troubles(changing=False):
+            return opened.reading.scope(name, _key(name))
 
     def _run(self, call: Call) -> Answered:
-        self.check()
-        with troubles():
-            (answer,) = self._opened.combiner.submit([call])
+        opened = self._current()
+        with troubles(changing=True):
+            (answer,) = opened.combiner.submit([call])
             if isinstance(answer, Exception):
                 raise answer
         self._forget()

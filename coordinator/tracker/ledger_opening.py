@@ -9,6 +9,7 @@ from pathlib import Path
 
 from actp.engine.clock import Clock
 from actp.engine.store import StoreBusy, StoreError, StoreFull, open_store
+from actp.engine.store.database import parse_url
 from coordinator.combining import Combiner
 from coordinator.errors import LedgerConflict
 from coordinator.store import Ledger, open_ledger
@@ -49,9 +50,10 @@ class Opening:
 
     def open(self) -> Opened:
         """Raises ConfigError, TrackerUnavailable."""
-        with troubles():
-            if isinstance(self.given, Ledger):
+        if isinstance(self.given, Ledger):
+            with troubles(changing=False):
                 return self._within(self.given)
+        with troubles(changing=False, hint=_what_to_check(self.given)):
             store = open_store(self.given, clock=self.clock)
             try:
                 return self._within(open_ledger(store))
@@ -67,14 +69,30 @@ class Opening:
         return Opened(ledger, name, runner, Combiner(runner.run, most=_MOST_AT_ONCE), Reading(ledger, owner, name))
 
 
+def _what_to_check(given: str | Path) -> str:
+    if parse_url(given).get_backend_name() == "sqlite":
+        return "Check that it is the path of a database, and that this user may write to it and to its folder."
+    return "Check that it runs, and the host, the port, the user and the name in the URL."
+
+
 @contextmanager
-def troubles() -> Iterator[None]:
-    """Turns what a store raises into TrackerUnavailable."""
+def troubles(*, changing: bool, hint: str = "") -> Iterator[None]:
+    """Turns what a store raises into TrackerUnavailable. `changing`: something may have been changed nevertheless.
+    `hint` says what to do if there is no particular reason.
+    """
     try:
         yield
     except (StoreError, LedgerConflict) as error:
         if isinstance(error, StoreBusy | StoreFull | LedgerConflict):
             raise TrackerUnavailable(error.message, hint=error.hint, retryable=True, outcome="not_sent") from error
+        if not changing:
+            raise TrackerUnavailable(
+                error.message,
+                # Whatever has a reason of its own has a hint of its own, and cannot be cured by trying again.
+                hint=f"Nothing was changed. {hint if hint and error.retryable else error.hint}",
+                retryable=error.retryable,
+                outcome="not_sent",
+            ) from error
         raise TrackerUnavailable(
             error.message,
             hint="It may have done what was asked: repeat a commit or a release; what was reserved expires by itself.",

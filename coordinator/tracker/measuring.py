@@ -8,6 +8,7 @@ from decimal import Decimal
 from actp.observing import Reading
 from coordinator import measures
 from coordinator.measures import ScopeUse
+from coordinator.tracker.naming import is_ended_grant
 from coordinator.tracker.words import Committed, ReservationToken, Tracker, Unit
 
 __all__ = ["counted", "readings"]
@@ -24,7 +25,7 @@ def counted(token: ReservationToken, done: Committed) -> Committed:
 
 
 def readings(tracker: Tracker) -> Iterator[Reading]:
-    """What is used of every scope. Raises TrackerUnavailable."""
+    """What is used of every scope, those of grants that have ended left out. Raises TrackerUnavailable."""
     return measures.budget_readings(
         ScopeUse(
             one.scope,
@@ -33,6 +34,7 @@ def readings(tracker: Tracker) -> Iterator[Reading]:
             _micros(one.reserved, one.unit),
         )
         for one in tracker.scopes()
+        if not is_ended_grant(one)
     )
 
 

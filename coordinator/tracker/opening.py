@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from actp.errors import ConfigError
 from coordinator.tracker.guarding import Budget
 from coordinator.tracker.local import LocalTracker
-from coordinator.tracker.money import checked_scope
+from coordinator.tracker.naming import redis_label
 from coordinator.tracker.redis import RedisTracker
 from coordinator.tracker.stopping import Stop
 from coordinator.tracker.words import DEFAULT_TTL_SECONDS, Tracker, Unit
@@ -27,7 +26,6 @@ __all__ = [
     "Place",
     "open_budget",
     "open_tracker",
-    "session_scope",
 ]
 
 TRACKER_VARIABLE = "ACTP_BUDGET_TRACKER"
@@ -41,7 +39,6 @@ SESSION_VARIABLE = "ACTP_BUDGET_SESSION"
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_DATABASE = re.compile(r"/[0-9]{1,5}\Z")
 
 
 class Kind(StrEnum):
@@ -69,18 +66,13 @@ class Place:
             case Kind.LOCAL:
                 return "local"
             case Kind.REDIS:
-                from actp.rpc import redact_url
-
-                parts = urlsplit(self.url)
-                if parts.scheme == "unix":
-                    return f"unix://{parts.path}"
-                return redact_url(self.url) + (parts.path if _DATABASE.match(parts.path) else "")
+                return redis_label(self.url)
             case Kind.SQLITE | Kind.POSTGRESQL:
                 from actp.engine.store.database import parse_url
 
                 parsed = parse_url(self.url)
-                where = f"//{parsed.host}/" if parsed.host else ""
-                return f"{self.kind}:{where}{parsed.database or 'in memory'}"
+                host = parsed.host if parsed.port is None else f"{parsed.host or 'localhost'}:{parsed.port}"
+                return f"{self.kind}:{f'//{host}/' if host else ''}{parsed.database or 'in memory'}"
 
     @property
     def file(self) -> Path | None:
@@ -155,11 +147,6 @@ class Place:
                 hint=f"Give its URL, or set {URL_VARIABLE}.",
             )
         return cls(chosen, named or "", root or environ.get(ROOT_VARIABLE) or "default")
-
-
-def session_scope(session: str) -> str:
-    """The scope of a session of this name. Raises InvalidInput."""
-    return checked_scope(f"session:{session}")
 
 
 def open_tracker(

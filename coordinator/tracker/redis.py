@@ -8,6 +8,7 @@ import re
 import secrets
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from functools import cache
 from types import TracebackType
@@ -18,9 +19,11 @@ from actp import observing
 from actp.errors import InvalidInput
 from actp.units import shown
 from coordinator.tracker.connecting import connect, new_epoch, script_text, settings_warnings, troubles
+from coordinator.tracker.durability import Durability
 from coordinator.tracker.errors import ForeignToken, TokenUsed, UnitMismatch, UnknownToken, exceeded, too_much
 from coordinator.tracker.measuring import counted, readings
 from coordinator.tracker.money import amount_of, checked_scope, checked_scopes, checked_ttl, micros_of, unit_of
+from coordinator.tracker.naming import redis_label
 from coordinator.tracker.words import (
     DEFAULT_TTL_SECONDS,
     KEPT_SECONDS,
@@ -78,27 +81,24 @@ class RedisTracker:
         self._epoch, self._names = f"{self._base}epoch", f"{self._base}scopes"
         self._replication_id = ""
         self._lock = threading.Lock()
-        self._checked = False
-        self._warnings: tuple[str, ...] = ()
+        self._lost: tuple[str, ...] = ()
         self._owned = client is None
+        self._label = f"Redis at {redis_label(url)}" if client is None else "Redis"
+        self._connected = client is not None
+        """Whether there has ever been a connection: without one, nothing was done, whatever was asked for."""
         self._client: Any = connect(url, self._epoch, self._note) if client is None else client
+        self._durability = Durability(lambda: settings_warnings(self._client, self._label))
         observing.watch(self, readings)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """See `Tracker.warnings`."""
-        return self._warnings
+        return self._durability.warnings + self._lost
 
     def check(self) -> tuple[str, ...]:
         """See `Tracker.check`: persistence, and what happens when memory is full."""
-        if not self._checked:
-            found = settings_warnings(self._client)
-            with self._lock:
-                fresh = () if self._checked else found
-                self._checked = True
-            for warning in fresh:
-                self._warn(warning)
-        return self._warnings
+        self._durability.check()
+        return self.warnings
 
     def reserve(
         self,
@@ -116,6 +116,7 @@ class RedisTracker:
         # Chosen here, so that the script knows the call again if its answer was lost and it is repeated.
         token_id = secrets.token_hex(16)
         ttl_ms = max(1, round(ttl * 1000))
+        self._durability.tell()
         answer = self._run(
             "reserve",
             self._keys(token_id, names),
@@ -135,7 +136,7 @@ class RedisTracker:
         actual = micros_of(actual_usd, token.unit, name="actual")
         _, repeated, late, lost = self._finish(token, str(actual))
         if lost == "1" and repeated == "0":
-            self._warn(
+            self._warn_of_loss(
                 "Redis has lost data: it does not know the reservation of a commit. What that cost is recorded; limits "
                 "and what else was spent may be gone."
             )
@@ -166,6 +167,7 @@ class RedisTracker:
         name = checked_scope(scope)
         kind = unit_of(unit)
         micros = "" if limit is None else micros_of(limit, kind, name="limit")
+        self._durability.tell()
         answer = self._run("limit", [self._names, *self._scope_keys(name)], (name, micros, kind.value))
         if answer[0] == "unit":
             raise UnitMismatch(name, expected=Unit(answer[1]), given=kind)
@@ -173,8 +175,7 @@ class RedisTracker:
     def reservations(self, scope: str | None = None) -> tuple[Reservation, ...]:
         """See `Tracker.reservations`. What changes while they are read may or may not be among them."""
         names = self._known_names() if scope is None else [checked_scope(scope)]
-        self.check()
-        with troubles():
+        with self._troubles(changes=False):
             tokens = set()
             for name in names:
                 tokens |= {_text(one) for one in self._client.zrange(f"{self._base}reserved:{name}", 0, -1)}
@@ -232,7 +233,7 @@ class RedisTracker:
         return answer
 
     def _look(self, names: Sequence[str]) -> list[Usage]:
-        answers = self._run("look", [key for name in names for key in self._scope_keys(name)], ())
+        answers = self._run("look", [key for name in names for key in self._scope_keys(name)], (), changes=False)
         found = []
         for name, (limit, spent, reserved, unit, count, overruns, late, lost) in zip(names, answers, strict=True):
             kind = Unit(unit or Unit.USD)
@@ -252,8 +253,7 @@ class RedisTracker:
         return found
 
     def _known_names(self) -> list[str]:
-        self.check()
-        with troubles():
+        with self._troubles(changes=False):
             return sorted(_text(name) for name in self._client.smembers(self._names))
 
     def _token(self, token_id: str, row: dict[str, str]) -> ReservationToken | None:
@@ -285,12 +285,11 @@ class RedisTracker:
             f"{base}scope:{name}",
         ]  # fmt: skip
 
-    def _run(self, name: str, keys: list[str], args: Sequence[str | int]) -> list[Any]:
+    def _run(self, name: str, keys: list[str], args: Sequence[str | int], *, changes: bool = True) -> list[Any]:
         import redis
 
-        self.check()
         script = _script(name)
-        with troubles():
+        with self._troubles(changes=changes):
             try:
                 answer = self._client.evalsha(script.digest, len(keys), *keys, *args)
             except redis.exceptions.NoScriptError:
@@ -300,14 +299,18 @@ class RedisTracker:
     def _fresh(self) -> str:
         return new_epoch(self._replication_id)
 
-    def _note(self, replication_id: str) -> None:
-        self._replication_id = replication_id
+    def _troubles(self, *, changes: bool) -> AbstractContextManager[None]:
+        return troubles(self._label, lambda: changes and self._connected)
 
-    def _warn(self, warning: str) -> None:
+    def _note(self, replication_id: str) -> None:
+        self._connected = True
+        self._replication_id = replication_id or self._replication_id
+
+    def _warn_of_loss(self, warning: str) -> None:
         with self._lock:
-            if warning in self._warnings:
+            if self._lost:
                 return
-            self._warnings += (warning,)
+            self._lost = (warning,)
         _log.warning("%s", warning)
 
 

@@ -156,12 +156,12 @@ class Tracker(Protocol):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is wrong with the ledger, as far as it was noticed: sentences. Each was logged once."""
+        """What is wrong with the ledger, as far as it was noticed: sentences."""
         ...
 
     def check(self) -> tuple[str, ...]:
-        """Looks at the ledger's settings, unless that was done, and returns `warnings`. The first call of any other
-        method does it, too.
+        """Looks at the ledger's settings, unless that was done, and returns `warnings`. The first `set_budget` or
+        `reserve` does it, too, and logs what it has found.
         """
         ...
 

@@ -15,13 +15,13 @@ from coordinator.store.dispatches import Dispatch
 from coordinator.tracker import BudgetExceededError, ReservationToken, TokenUsed, Tracker, TrackerError
 from coordinator.tracker.errors import shown_scope
 from coordinator.tracker.money import amount_of
+from coordinator.tracker.naming import grant_of, grant_scope
 from coordinator.tracker.words import LONGEST_TTL_SECONDS
 
 __all__ = ["Session"]
 
 _log = logging.getLogger(__name__)
 _ENDED = frozenset({ReservationState.COMMITTED, ReservationState.RELEASED})
-_GRANT = "grant:"
 _AGAIN_SECONDS = 2.0
 _LOOK_SECONDS = 60.0
 """How soon what a worker has left behind, which has died, is ended by another."""
@@ -79,8 +79,8 @@ class Session:
                 self._put_off(error)
                 return self._held
             self._looks_at = now + _LOOK_SECONDS
-            grants = [one.token for one in found if one.token.scopes[-1].startswith(_GRANT)]
-            self._held = {token.scopes[-1].removeprefix(_GRANT): token for token in grants}
+            grants = [(grant_of(one.token.scopes[-1]), one.token) for one in found]
+            self._held = {grant: token for grant, token in grants if grant is not None}
         return self._held
 
     def _fits(self, row: Reservation, held: dict[str, ReservationToken], asks: bool) -> bool:
@@ -88,7 +88,7 @@ class Session:
             return True
         if not asks or row.state is not ReservationState.HELD:
             return False
-        name = _GRANT + row.transaction_id
+        name = grant_scope(row.transaction_id)
         amount = amount_of(row.amount)
         try:
             self._tracker.set_budget(name, amount)

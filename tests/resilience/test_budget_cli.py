@@ -21,6 +21,8 @@ import pytest
 from coordinator.cli import main
 from coordinator.commands._executing import _Watching
 from coordinator.tracker import LocalTracker, Tracker
+from coordinator.tracker.measuring import readings
+from coordinator.tracker.naming import grant_scope
 from coordinator.tracker.opening import Kind, Place
 from tests.engine.conftest import postgresql
 from tests.resilience.fleet import ROOT
@@ -101,6 +103,30 @@ def test_the_breakdown_shows_every_scope_with_what_is_left_of_it(place, tracker,
     ]  # fmt: skip
 
 
+def test_what_a_worker_has_paid_is_in_the_session_and_its_own_scope_is_out_of_sight(place, tracker, run):
+    tracker.set_budget(SESSION, 50)
+    paid, given_up, opened = (grant_scope(f"0x{number}") for number in range(3))
+    for scope in (paid, given_up, opened):
+        tracker.set_budget(scope, 2)
+    tracker.commit(tracker.reserve([SESSION, paid], 2), 2)
+    tracker.release(tracker.reserve([SESSION, given_up], 2))
+    tracker.reserve([SESSION, opened], 2)
+    tracker.commit(tracker.reserve([SESSION, "step"], 1), 1)
+
+    def shown(*more: str) -> set[str]:
+        content = json.loads(run("status", "--json", *more, *flags(place)).out)
+        return {one["scope"] for one in content["scopes"]}
+
+    assert shown() == {SESSION, "step", opened}
+    assert shown("--all") == {SESSION, "step", opened, paid, given_up}
+    assert shown(paid) == {paid}
+    assert paid not in run("status", *flags(place)).out
+    assert tracker.get_spent(SESSION) == 3
+    measured = {label for one in readings(tracker) for label in one.labels}
+    assert opened in measured
+    assert not measured & {paid, given_up}
+
+
 def test_the_environment_names_the_tracker_too(place, tracker, run, monkeypatch):
     tracker.set_budget(SESSION, 50)
     for name, value in place.environment().items():
@@ -147,12 +173,57 @@ def test_reservations_are_listed_and_given_back(place, tracker, run):
     assert run("release", third.id, *flags(place)).out == "1 reservation released.\n"
     assert run("release", "--scope", "a", *flags(place)).out == "2 reservations released.\n"
     assert tracker.get_reserved(SESSION) == 0
+    assert run("release", "--scope", "a", *flags(place)).out == "0 reservations released.\n"
     assert run("release", *flags(place)).code == 2
 
 
-def test_a_scope_that_nobody_has_used_is_not_shown_as_empty(place, tracker, run):
-    said = run("status", "sesion:eval", *flags(place))
+@pytest.mark.parametrize("verb", [["status"], ["reservations", "--scope"], ["release", "--scope"]], ids=" ".join)
+def test_a_scope_that_nobody_has_used_is_not_shown_as_empty(place, tracker, run, verb):
+    said = run(*verb, "sesion:eval", *flags(place))
     assert (said.code, said.out) == (2, "")
+    assert "no scope 'sesion:eval'" in said.err
+
+
+VERBS = [["status"], ["reservations"], ["release", "x"], ["set", SESSION, "1"]]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        (f"redis://ada:{SECRET}@127.0.0.1:1/0", "redis://127.0.0.1:1/0 did not answer: Connection refused"),
+        ("unix:///no/such.sock", "unix:///no/such.sock did not answer: No such file"),
+        (f"postgresql://ada:{SECRET}@127.0.0.1:1/budget", '"127.0.0.1", port 1 failed: Connection refused'),
+        ("rules.toml", "rules.toml cannot be used: file is not a database"),
+    ],
+)
+def test_a_ledger_that_nobody_could_ask_has_done_nothing(run, verb, url, named, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("rules.toml").write_text("# rules\n" * 100, encoding="utf-8")
+    monkeypatch.setenv("ACTP_BUDGET_URL", url)
+    said = run(*verb)
+    assert (said.code, said.out) == (1, "")
+    assert named in said.err
+    assert "Nothing was changed. Check that it" in said.err
+    assert SECRET not in said.err
+
+
+def test_a_server_that_may_forget_is_warned_of_where_budgets_are_made_and_not_where_they_are_read(
+    new_server, run, caplog
+):
+    server = Place(Kind.REDIS, new_server(appendonly="no").url)
+
+    def warned(*words: str) -> list[str]:
+        caplog.clear()
+        assert run(words[0], *flags(server), *words[1:]).code == 0
+        return [one.getMessage() for one in caplog.records if one.name.startswith("coordinator.tracker")]
+
+    (warning,) = warned("set", SESSION, "1")
+    assert "keeps nothing on disk" in warning
+    assert warned("exec", "--budget-session-limit", "1", "--", "true") == [warning]
+    for words in (["status"], ["reservations"], ["release", "--scope", SESSION]):
+        assert warned(*words) == []
+    assert json.loads(run("status", "--json", *flags(server)).out)["warnings"] == [warning]
 
 
 @pytest.mark.parametrize("verb", [["status"], ["set", SESSION, "1"], ["reservations"], ["release", "x"]], ids=" ".join)
@@ -217,7 +288,7 @@ def test_a_password_is_never_shown(run, url, monkeypatch):
         (f"redis://ada:{SECRET}@cache:6379/3", "redis://cache:6379/3"),
         (f"rediss://ada:{SECRET}@cache:6379/3?password={SECRET}", "rediss://cache:6379/3"),
         (f"unix://ada:{SECRET}@/run/redis.sock?db=1", "unix:///run/redis.sock"),
-        (f"postgresql://ada:{SECRET}@db:5432/budget?sslpassword={SECRET}", "postgresql://db/budget"),
+        (f"postgresql://ada:{SECRET}@db:5432/budget?sslpassword={SECRET}", "postgresql://db:5432/budget"),
         ("budget.db", "sqlite:budget.db"),
     ],
 )

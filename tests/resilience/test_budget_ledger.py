@@ -374,7 +374,19 @@ def test_a_database_that_is_not_there_is_said_without_its_password():
     with pytest.raises(TrackerUnavailable) as caught:
         LedgerTracker("postgresql://somebody:sesame@127.0.0.1:1/budgets")
     assert "sesame" not in str(caught.value)
-    assert caught.value.retryable
+    assert (caught.value.retryable, caught.value.outcome) == (True, "not_sent")
+
+
+def test_a_read_that_fails_has_changed_nothing_and_a_commit_may_have(tmp_path, open_tracker):
+    tracker = open_tracker(tmp_path_url(tmp_path))
+    tracker.set_budget("s", 2)
+    token = tracker.reserve("s", 1)
+    tracker.ledger.store.engine.dispose()  # or its connections remember what is in the file
+    (tmp_path / "ledger.db").write_bytes(b"no database" * 1000)
+    for call, outcome in ((tracker.scopes, "not_sent"), (lambda: tracker.commit(token, 1), "unknown")):
+        with pytest.raises(TrackerUnavailable, match="not a database") as caught:
+            call()
+        assert caught.value.outcome == outcome
 
 
 def test_a_file_that_somebody_keeps_locked_is_said_and_nothing_is_done(tmp_path, open_tracker, monkeypatch):

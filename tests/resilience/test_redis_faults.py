@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 
 import pytest
@@ -64,6 +65,37 @@ def test_while_it_is_down_nothing_is_granted_and_it_is_said_that_it_may_have_bee
     assert (caught.value.retryable, caught.value.outcome) == (True, "unknown")
     server.start()
     assert tracker.get_reserved("s") == 0
+
+
+def test_a_read_without_an_answer_has_changed_nothing(new_server, open_redis):
+    server = new_server()
+    tracker = open_redis(f"{server.url}?socket_connect_timeout=0.5", "root")
+    tracker.set_budget("s", 10)
+    server.kill()
+    for look in (tracker.scopes, tracker.reservations, lambda: tracker.get_spent("s")):
+        with pytest.raises(TrackerUnavailable, match="Nothing was changed") as caught:
+            look()
+        assert caught.value.outcome == "not_sent"
+
+
+def test_a_server_is_found_by_the_path_of_its_socket(new_server, open_redis):
+    with tempfile.TemporaryDirectory(prefix="r-") as folder:  # the system takes no long paths
+        new_server(unixsocket=f"{folder}/redis.sock")
+        tracker = open_redis(f"unix://{folder}/redis.sock")
+        tracker.set_budget("s", 10)
+        assert tracker.commit(tracker.reserve("s", 2), 1).micros == 1_000_000
+
+
+def test_a_commit_that_found_nobody_to_be_told_was_not_made(new_server, open_redis):
+    server = new_server()
+    tracker = open_redis(server.url, "root")
+    tracker.set_budget("s", 10)
+    token = tracker.reserve("s", 1)
+    server.kill()
+    for end in (lambda one: one.commit(token, 1), lambda one: one.release(token)):
+        with pytest.raises(TrackerUnavailable, match=f"127.0.0.1:{server.port}.*Connection refused") as caught:
+            end(open_redis(server.url, "root"))
+        assert (caught.value.retryable, caught.value.outcome) == (True, "not_sent")
 
 
 def test_after_a_flush_everything_is_denied_and_what_was_running_is_recorded(new_server, open_redis, caplog):

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from coordinator.budget.requests import escrow_number
+from coordinator.commands._tracking import used_by
 from coordinator.crash import CrashPoint
 from coordinator.store import alerts
 from coordinator.tracker import LocalTracker, TrackerUnavailable
@@ -44,6 +45,7 @@ def test_what_is_funded_is_reserved_first_and_committed_when_it_is_final(firm, t
     firm.rounds(worker, 1)
     assert used(tracker) == (25, 0)
     assert tracker.reservations() == ()
+    assert [one.scope for one in used_by(tracker, ended=False)] == [SCOPE]
     firm.sound()
 
 
@@ -114,16 +116,16 @@ def test_another_worker_goes_on_with_what_one_that_died_had_reserved(firm, track
 def test_two_workers_reserve_a_grant_once(firm, tracker):
     first, second = worker_in(firm, tracker), worker_in(firm, tracker)
     first.look()
-    answer = firm.request(60 * USDC)
+    answer = firm.request(40 * USDC)  # there is room for it twice
     with firm.ledger.read() as connection:
         due = first._dispatching._due(connection)
     second._session.round()  # it has looked at what is reserved, and found nothing
     assert first._session.admit(due) == second._session.admit(due) == due
-    assert used(tracker) == (0, 60)
+    assert used(tracker) == (0, 40)
     firm.funded(second, answer)
     firm.rounds(second, 1)
     firm.rounds(first, 1)
-    assert used(tracker) == (60, 0)
+    assert used(tracker) == (40, 0)
 
 
 class Away(LocalTracker):
