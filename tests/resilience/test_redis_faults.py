@@ -401,6 +401,7 @@ def test_the_clocks_of_hosts_do_not_matter(redis_url, open_redis, monkeypatch):
     assert tracker.commit(token, 1) == Committed(1_000_000)
 
 
+@pytest.mark.slow
 def test_a_node_of_a_cluster_takes_every_call(new_server, open_redis):
     server = new_server(cluster_enabled="yes")
     admin = administer(server.url)

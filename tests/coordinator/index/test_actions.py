@@ -99,6 +99,7 @@ def test_what_failed_before_is_released_with_its_failures(market):
     assert due(market, 130) == {one, two}
 
 
+@pytest.mark.slow
 def test_one_kind_of_action_does_not_stop_another(market):
     ledger, kernel_id, (one, two), _ = market
     with ledger.write() as connection:

@@ -93,6 +93,7 @@ def test_what_is_used_is_read_when_somebody_scrapes_and_not_after_it_is_closed(t
         exported.close()
 
 
+@pytest.mark.slow
 def test_a_tracker_that_nobody_uses_any_more_is_not_read():
     made = LocalTracker({"gone": "1"})
     exported = Exported()

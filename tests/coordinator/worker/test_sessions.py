@@ -49,6 +49,7 @@ def test_what_is_funded_is_reserved_first_and_committed_when_it_is_final(firm, t
     firm.sound()
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_waits_and_is_funded_once_it_does(firm, tracker):
     worker = worker_in(firm, tracker)
     worker.look()
@@ -69,6 +70,7 @@ def test_what_does_not_fit_waits_and_is_funded_once_it_does(firm, tracker):
     firm.sound()
 
 
+@pytest.mark.slow
 def test_of_a_batch_only_what_failed_for_good_is_free_again(firm, tracker):
     # The number was used before there was this ledger: the kernel refuses to use it twice.
     plain = firm.client_of(firm.account)
@@ -87,6 +89,7 @@ def test_of_a_batch_only_what_failed_for_good_is_free_again(firm, tracker):
     assert not any(bad.transaction_id in one.scope for one in tracker.scopes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [CrashPoint.BEFORE_DISPATCH, CrashPoint.AFTER_DISPATCH])
 def test_another_worker_goes_on_with_what_one_that_died_had_reserved(firm, tracker, place, monkeypatch):
     class Killed(BaseException):
