@@ -179,6 +179,7 @@ class TestCursor:
             page = requester.events.since(page.cursor, max_blocks=2)
         assert tuple(seen) + page.events == requester.events.since().events
 
+    @pytest.mark.slow
     def test_a_page_ends_with_the_range_in_which_there_are_so_many_events(
         self, requester: ACTPClient, provider: ACTPClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -351,6 +352,7 @@ class TestNodesThatRefuse:
         assert seen[:2] == [4, 2]
         assert seen[-1] == 4
 
+    @pytest.mark.slow
     def test_a_refusal_of_a_single_block_is_passed_on(
         self, requester: ACTPClient, provider: ACTPClient, events: Events, faulty: FaultyTransport
     ) -> None:

@@ -324,6 +324,7 @@ class TestAllowances:
         assert requester.kernel.get_transaction(tx_id).escrow_id == alias
         assert requester.escrow.remaining(alias) == PRICE
 
+    @pytest.mark.slow
     def test_an_allowance_that_is_about_to_be_used_up_is_not_counted_on(
         self, requester: ACTPClient, provider: ACTPClient
     ) -> None:

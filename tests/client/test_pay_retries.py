@@ -44,6 +44,7 @@ def test_a_lost_reply_costs_nothing(buyer: ACTPClient, faulty: FaultyTransport, 
     assert payments_of(buyer) == 1
 
 
+@pytest.mark.slow
 def test_a_payment_whose_outcome_was_unknown_is_found_by_the_retry(
     buyer: ACTPClient, faulty: FaultyTransport, provider: ACTPClient
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_payment_whose_outcome_was_unknown_is_found_by_the_retry(
     assert buyer.balances().usdc == PURSE - PRICE
 
 
+@pytest.mark.slow
 def test_without_a_key_the_error_warns_of_a_second_payment(
     buyer: ACTPClient, faulty: FaultyTransport, provider: ACTPClient
 ) -> None:

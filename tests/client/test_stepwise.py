@@ -109,6 +109,7 @@ def test_a_payment_that_was_only_created_is_continued(
     assert created(buyer) == [only]
 
 
+@pytest.mark.slow
 def test_a_create_whose_outcome_was_unknown_is_found(
     buyer: ACTPClient, faulty: FaultyTransport, provider: ACTPClient
 ) -> None:
@@ -145,6 +146,7 @@ def test_a_create_that_is_mined_late_is_the_one_that_is_funded(
     assert buyer.balances().usdc == PURSE - PRICE
 
 
+@pytest.mark.slow
 def test_a_link_whose_outcome_was_unknown_is_found(
     buyer: ACTPClient, faulty: FaultyTransport, provider: ACTPClient
 ) -> None:
@@ -164,6 +166,7 @@ def test_a_link_whose_outcome_was_unknown_is_found(
     assert buyer.balances().usdc == PURSE - PRICE
 
 
+@pytest.mark.slow
 def test_a_node_that_hides_events_pays_nothing_twice(
     buyer: ACTPClient, faulty: FaultyTransport, provider: ACTPClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -252,6 +252,7 @@ def test_defect_13_calls_that_move_no_money_do_no_harm_while_tokens_move(stage: 
     assert world.state(salted_id(world, wallet.address, salt(2))) is State.INITIATED
 
 
+@pytest.mark.slow
 def test_defect_13_a_delivery_from_inside_a_funding_that_fails_leaves_nothing(stage: Stage) -> None:
     world, token, wallet = stage.world, stage.world.token, stage.wallet
     wanted = order(world, 1, provider=token.address)

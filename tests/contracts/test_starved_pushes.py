@@ -96,6 +96,7 @@ def test_defect_05_a_disputer_who_gives_little_gas_cannot_owe_a_bond_that_it_cou
         assert "BondOwed" not in events, gas
 
 
+@pytest.mark.slow
 def test_defect_05_a_starved_withdrawal_keeps_the_credit(open_world: OpenWorld) -> None:
     world = open_world("gated 60000")
     world.settle(world.reach(State.DELIVERED))

@@ -101,6 +101,7 @@ def test_what_is_not_there_is_said(
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_there_and_a_store_that_is_not_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ def test_the_books_tell_what_was_granted_approved_denied_and_spent(approved: tup
     )
 
 
+@pytest.mark.slow
 def test_the_steps_say_what_the_coordinator_answered(approved: tuple[Event, ...]) -> None:
     said = [
         (one.action, one.purchase_id, one.decision and one.decision.value, one.rule)

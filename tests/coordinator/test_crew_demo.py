@@ -311,6 +311,7 @@ def run_with(
     return code, " ".join(out.getvalue().split()), " ".join(err.getvalue().split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -375,6 +376,7 @@ def test_a_strangers_outflow_from_the_treasury_fails_the_demo_and_is_named(
     assert f"{where} Somebody else's eth transaction moved tokens of" in (out if "WRONG" in where else err)
 
 
+@pytest.mark.slow
 def test_whatever_the_treasurys_key_signs_beside_the_lifecycle_fails_the_demo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,6 +410,7 @@ def test_a_proof_with_a_changed_byte_fails_the_demo_and_says_where(
     assert "purchase one lacks an operation that is guarded and proved" in out
 
 
+@pytest.mark.slow
 def test_a_ledger_that_tells_of_another_operation_than_its_proof_fails_the_demo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

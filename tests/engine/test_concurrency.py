@@ -40,6 +40,7 @@ def test_fifty_threads_share_one_account_on_the_embedded_chain(chain, accounts, 
     check(chain, token, pay_from_many_threads(chain, 31337, token, accounts[:1]))
 
 
+@pytest.mark.slow
 def test_fifty_threads_share_many_accounts_on_the_embedded_chain(chain, accounts, token):
     check(chain, token, pay_from_many_threads(chain, 31337, token, accounts[:5]))
 

@@ -112,6 +112,7 @@ def test_the_holder_of_the_lease_is_named_with_the_age_of_its_last_write(store, 
     assert look(path, now=time.time() + 600).found.leases[0].holder == lane.lease.holder
 
 
+@pytest.mark.slow
 def test_a_locked_database_is_named_and_read_all_the_same(store, path):
     fill(store)
     with store.write():

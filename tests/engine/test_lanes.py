@@ -38,6 +38,7 @@ def test_who_gives_up_waiting_leaves_the_turn_to_the_next():
         pass
 
 
+@pytest.mark.slow
 def test_a_slow_hand_over_of_one_thread_does_not_fail_the_others(chain, faulty, accounts, token):
     sender = Sender(faulty, LocalSigner(accounts[0].private_key), chain_id=31337, timeout=10, handover_timeout=0.1)
 

@@ -138,6 +138,7 @@ def test_a_mined_failure_stays_one_when_the_node_cannot_say_why(faulty, sender, 
     assert caught.value.tx_hash is not None
 
 
+@pytest.mark.slow
 def test_a_restarted_chain_gets_neither_old_nonces_nor_old_payments(monkeypatch, chain, faulty, hasty, token, accounts):
     monkeypatch.setattr(connection, "RECHECK_AFTER", 0.0)
     faulty.always(SEND, raises(LOST))

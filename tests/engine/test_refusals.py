@@ -77,6 +77,7 @@ def test_why_it_was_refused_is_forgotten_when_it_is_taken(bench, faulty):
     assert bench.job(0).status is IntentStatus.OPEN
 
 
+@pytest.mark.slow
 def test_bytes_that_nobody_can_have_are_not_broadcast_by_who_waits_while_a_worker_has_the_lane(
     chain, bench, faulty, file_store
 ):
@@ -177,6 +178,7 @@ class TestTakingANonceBack:
         assert bench.job(0).tx_hash == bench.box.attempts_of(job)[0].tx_hash
         assert paid(chain) == [0]
 
+    @pytest.mark.slow
     def test_nothing_is_given_up_before_the_transfer_is_buried(self, chain, faulty, file_store, accounts):
         bench = Bench(faulty, file_store, accounts[0].private_key, stuck_after=0.3, buried=2)
         self.refuse_calls(bench, faulty)

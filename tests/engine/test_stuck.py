@@ -219,6 +219,7 @@ class TestNoncesOfLongAgo:
             with pytest.raises(type(trouble)):
                 where_used(node, accounts[0].address, 0)
 
+    @pytest.mark.slow
     def test_where_no_state_is_so_old_it_ends_unknown_and_only_a_person_sends_it_again(
         self, chain, accounts, file_store, capsys
     ):

@@ -121,6 +121,7 @@ def test_a_lost_answer_about_the_lease_does_not_lock_its_holder_out(chain, bench
     assert paid(chain) == [0]
 
 
+@pytest.mark.slow
 def test_nothing_is_signed_again_with_higher_fees_while_sends_are_paused(chain, accounts, file_store):
     pause = Pause()
     sender = Sender(

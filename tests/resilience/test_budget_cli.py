@@ -187,6 +187,7 @@ def test_a_scope_that_nobody_has_used_is_not_shown_as_empty(place, tracker, run,
 VERBS = [["status"], ["reservations"], ["release", "x"], ["set", SESSION, "1"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
 @pytest.mark.parametrize(
     ("url", "named"),
@@ -263,6 +264,7 @@ def test_flags_that_contradict_one_another_are_refused(run, arguments, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "url",
     [
@@ -339,6 +341,7 @@ raise SystemExit(7)
 """
 
 
+@pytest.mark.slow
 def test_a_program_finds_its_session_and_its_exit_code_is_passed_on(place, tracker, run):
     session = ["--budget-session-id", "night", "--budget-session-limit", "0.30"]
     said = run("exec", *flags(place), *session, "--", sys.executable, "-c", SPENDING)
@@ -397,6 +400,7 @@ def test_what_becomes_of_the_program_is_its_exit_code(run, words, code):
     assert run("exec", "--budget-session-limit", "1", "--", *words).code == code
 
 
+@pytest.mark.slow
 def test_signals_are_passed_on(place):
     script = 'trap "echo got usr1" USR1; trap "echo got term; exit 42" TERM; echo ready; while :; do sleep 0.02; done'
     with running(*command(place, "--budget-session-limit", "1", "--", "sh", "-c", script)) as process:
@@ -444,6 +448,7 @@ def _children_of(number: int) -> list[int]:
     return [int(one) for one in file.read_text(encoding="utf-8").split()] if file.exists() else []
 
 
+@pytest.mark.slow
 def test_a_program_is_told_when_its_session_is_spent(place, tracker):
     script = 'trap "echo told; exit 9" TERM; echo ready; while :; do sleep 0.02; done'
     session = ["--budget-session-id", "eval", "--budget-session-limit", "1", "--stop-when-spent", "--least", "0.10"]

@@ -365,6 +365,7 @@ def test_a_cost_is_recorded_although_the_loop_ends_meanwhile():
 # Trouble with the ledger
 
 
+@pytest.mark.slow
 def test_an_answer_is_not_lost_with_the_ledger_and_nothing_more_begins_until_it_is_recorded(new_server, open_redis):
     server: RedisServer = new_server()
     budget = Budget(open_redis(server.url), SESSION)

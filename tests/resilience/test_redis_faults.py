@@ -67,6 +67,7 @@ def test_while_it_is_down_nothing_is_granted_and_it_is_said_that_it_may_have_bee
     assert tracker.get_reserved("s") == 0
 
 
+@pytest.mark.slow
 def test_a_read_without_an_answer_has_changed_nothing(new_server, open_redis):
     server = new_server()
     tracker = open_redis(f"{server.url}?socket_connect_timeout=0.5", "root")
@@ -347,6 +348,7 @@ def test_a_server_that_refuses_to_say_in_words_of_its_own_is_used_all_the_same(r
         assert "does not say" in warning
 
 
+@pytest.mark.slow
 def test_a_user_who_is_refused_is_told_so_without_the_password(new_server, open_redis):
     server = new_server(requirepass="secret")
     for url in (server.url, f"{server.url}?health_check_interval=1", server.url.replace("://", "://:other-secret@")):
@@ -374,6 +376,7 @@ def test_a_server_that_cannot_write_to_its_disk_grants_nothing(new_server, open_
     assert caught.value.outcome == "not_sent"
 
 
+@pytest.mark.slow
 def test_a_process_killed_between_reserve_and_commit_gives_its_budget_back(redis_url, open_redis):
     tracker = open_redis(redis_url)
     root = tracker._name.split("{")[1].split("}")[0]

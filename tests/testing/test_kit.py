@@ -88,6 +88,7 @@ def test_a_point_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch, s
         crash.Trap(crash.CRASH_VARIABLE, CrashPoint).pass_by(CrashPoint.AFTER_SIGN)
 
 
+@pytest.mark.slow
 def test_nobody_who_uses_the_client_loads_the_kit() -> None:
     program = "import sys, actp, actp.client, actp.cli\nprint([m for m in sys.modules if m.startswith('actp.testing')])"
     assert run(program).stdout.strip() == "[]"

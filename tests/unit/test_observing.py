@@ -46,6 +46,7 @@ def test_a_listener_hears_what_happens_until_it_stops_listening():
     assert first.seconds == second.seconds == {("work_seconds",): [0.5]}
 
 
+@pytest.mark.slow
 def test_a_gauge_is_read_when_somebody_asks_and_dies_with_what_it_is_about():
     well = Well(3)
     observing.watch(well, depth_of)

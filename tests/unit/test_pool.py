@@ -190,6 +190,7 @@ def test_a_rate_limit_lowers_the_score_and_the_next_endpoint_answers():
         assert scores(pool) == [60, 80]
 
 
+@pytest.mark.slow
 def test_a_dead_endpoint_is_left_out_and_comes_back_by_probes():
     clock = Clock()
     with nodes(Node(), Node()) as (one, two):
@@ -349,6 +350,7 @@ def test_a_leap_that_is_shown_is_believed():
         assert block_hash("0x0a", 4_999) != block_hash("0x0a", 5_000)
 
 
+@pytest.mark.slow
 def test_a_chain_that_was_set_back_is_followed_once_all_endpoints_agree_twice():
     with nodes(Node(100), Node(100)) as (one, two):
         pool = pool_of(one, two)
@@ -362,6 +364,7 @@ def test_a_chain_that_was_set_back_is_followed_once_all_endpoints_agree_twice():
         assert head(pool) == 50
 
 
+@pytest.mark.slow
 def test_one_endpoint_of_two_sets_nothing_back():
     with nodes(Node(100), Node(100)) as (one, two):
         pool = pool_of(one, two)
@@ -475,6 +478,7 @@ def test_a_capability_that_could_not_be_asked_for_is_not_remembered():
         assert supports(node.transport, Capability.FEE_REWARDS)
 
 
+@pytest.mark.slow
 def test_many_threads_share_a_pool_of_which_one_endpoint_dies():
     with nodes(Node(), Node(), Node()) as found:
         pool = pool_of(*found)

@@ -80,6 +80,7 @@ def test_the_bytes_go_to_every_healthy_endpoint():
         wait_for(lambda: [node.taken for node in found] == [["0x5"]] * 3)
 
 
+@pytest.mark.slow
 def test_one_that_accepts_is_enough_and_is_not_kept_waiting_by_one_that_hangs():
     with nodes(Node(), Node()) as (slow, quick):
         pool = pool_of(slow, quick)

@@ -86,6 +86,7 @@ def test_what_was_approved_is_funded(office):
     assert office.client.kernel.get_transaction(response.tx_id).amount == 60 * USDC
 
 
+@pytest.mark.slow
 def test_a_funding_that_fails_gives_the_budget_back(office):
     office.mint(1_000 * USDC)
     crew = office.coordinator(policy=PolicySettings(max_amount={office.client.token.address: 9 * USDC}))

@@ -47,6 +47,7 @@ def test_what_waits_holds_its_budget_and_is_not_handed_on(authority):
     assert waiting(authority) == []
 
 
+@pytest.mark.slow
 def test_ids_of_approvals_differ_within_a_second(authority):
     assert len({asked(authority).approval_id for _ in range(4)}) == 4
 

@@ -50,6 +50,7 @@ def run(request, backend, tmp_path, examples, steps):
         store.close()
 
 
+@pytest.mark.slow
 def test_a_short_life_keeps_the_invariants(request, backend, tmp_path):
     run(request, backend, tmp_path, examples=4, steps=25)
 

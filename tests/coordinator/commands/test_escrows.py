@@ -180,6 +180,7 @@ def test_watching_prints_what_changes_until_it_is_what_was_waited_for(run, marke
     assert run("escrows", "watch", market[1][0], "--until", "settled", "--for", 0).code == 1
 
 
+@pytest.mark.slow
 def test_nothing_but_the_store_is_asked_by_what_only_looks(run, market, monkeypatch):
     def asked(*arguments):
         raise AssertionError("a node was asked")

@@ -94,6 +94,7 @@ def test_operations_are_listed_and_shown(shop, run):
     assert run("operations", "show", 99).code == 2
 
 
+@pytest.mark.slow
 def test_the_report_is_a_table_json_csv_or_a_picture(shop, run, tmp_path):
     shop.ask(10, category="data")
     assert "10.00 of 300.00 per day" in run("report").out

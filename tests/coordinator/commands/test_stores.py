@@ -120,6 +120,7 @@ def test_one_of_several_treasuries_has_to_be_chosen(shop, run):
     assert run("requests", "list", "--wallet", "ann").code == 2
 
 
+@pytest.mark.slow
 def test_a_wallet_that_only_signs_is_meant_by_nobody_who_does_not_name_it(shop, run):
     """A settlement bot with a key of its own makes every command about the treasury fail otherwise."""
     bot = Account(31_337, "0x" + "77" * 20)

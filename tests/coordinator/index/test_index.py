@@ -257,6 +257,7 @@ NOBODY = "0x" + "ab" * 20
 
 
 class TestOnceAndForAll:
+    @pytest.mark.slow
     def test_pages_of_any_size_make_the_same_rows(self, ledger, endpoint, requester, provider, resolver, monkeypatch):
         tx_id = disputed(requester, provider)
         resolver.kernel.resolve(tx_id, requester_amount=usdc(30), provider_amount=usdc(70))
@@ -684,6 +685,7 @@ class TestNodes:
         assert tx_id in rows_of(ledger)
         assert "The index waits" in caplog.text
 
+    @pytest.mark.slow
     def test_a_window_that_a_node_does_not_show_is_asked_for_again(
         self, ledger, endpoint, faulty, requester, provider, clock
     ):
@@ -721,6 +723,7 @@ class TestNodes:
         assert tx_id in rows_of(ledger)
         assert "The index waits" not in caplog.text
 
+    @pytest.mark.slow
     def test_an_idle_pass_asks_the_same_few_questions_however_many_escrows_there_are(
         self, ledger, endpoint, faulty, requester, provider
     ):

@@ -30,6 +30,7 @@ def paid(client: ACTPClient, events: tuple[Event, ...]) -> dict[str, int] | None
     return None if due is None else {one.target: one.amount for one in due}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refused", [False, True])
 def test_a_settlement_pays_the_price_less_the_fee_or_a_credit(
     refused: bool, endpoint: Endpoint, requester: ACTPClient, provider: ACTPClient

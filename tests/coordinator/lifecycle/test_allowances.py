@@ -113,6 +113,7 @@ def test_what_can_never_be_built_fails_while_more_is_on_its_way_than_the_allowan
     assert raises(house, lifecycle) == [], "and no allowance is asked for"
 
 
+@pytest.mark.slow
 def test_what_is_decided_while_a_reorganisation_has_taken_the_allowance_waits_for_it(house, provider):
     lifecycle = house.lifecycle(standing_allowance=100 * USDC)
     lifecycle.step()

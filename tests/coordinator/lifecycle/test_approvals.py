@@ -178,6 +178,7 @@ def test_the_gate_shows_what_waits_and_how_long(house):
     assert (answer["status"], answer["data"]["awaitingApproval"]) == ("awaiting_approval", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ann", "Ann", " ann ", "\uff41nn"])
 def test_an_agent_cannot_approve_what_it_asked_for_under_any_spelling_of_its_name(house, name):
     lifecycle, operation = asked(house)

@@ -125,6 +125,7 @@ def test_a_proof_tells_the_decision_that_another_process_made_last(house):
     assert (policy["decision"], policy["approvedBy"]) == ("allow", "boss")
 
 
+@pytest.mark.slow
 def test_what_another_process_built_anew_is_what_is_expected_of_it(house, provider):
     first, second = house.lifecycle(), house.lifecycle()
     name = {"escrowNumericId": "1", "creator": house.wallet}

@@ -49,6 +49,7 @@ def settle(lifecycle, rounds=4):
         lifecycle.step()
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_day_counts_what_was_allowed_a_moment_ago_at_its_most(house):
     first = house.lifecycle(policy=PolicySettings(max_daily_loss={"ETH": 10**18}))
     operation = house.pay(first)

@@ -188,6 +188,7 @@ def test_a_row_that_is_driven_again_while_it_is_judged_again_is_not_signed(timed
     assert timed.paid() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", [Stage.SIMULATING, Stage.APPROVAL_GATE])
 def test_a_row_that_is_cancelled_while_it_is_judged_again_ends_its_operation(timed, clock, stage):
     lifecycle = timed.lifecycle(policy=PolicySettings(approval_over={timed.usdc: 50}))

@@ -62,6 +62,7 @@ def test_what_is_left_after_a_milestone_keeps_the_terms(house, requester):
     assert found(house, lifecycle) == [("received", PRICE // 2 - FEE // 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("milestone", [0, PRICE // 4])
 def test_a_refund_by_the_other_party_keeps_the_terms(house, requester, milestone):
     owner = house.client_of(house.account)

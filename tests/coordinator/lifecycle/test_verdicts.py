@@ -209,6 +209,7 @@ def test_what_the_chain_calls_final_is_proved_to_be_and_never_touched_again(hous
     assert lifecycle.proofs_of(done.id)[0].proof_hash.encode() in house.proofs(lifecycle)[-1].head
 
 
+@pytest.mark.slow
 def test_what_others_did_to_an_escrow_before_our_step_was_mined_is_no_breach(house):
     requester, lifecycle = house.client_of(dev_accounts()[4]), house.lifecycle()
     requester.token.mint(10**8)

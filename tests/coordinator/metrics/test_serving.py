@@ -55,6 +55,7 @@ def test_what_is_no_address_is_said(text):
         address_of(text)
 
 
+@pytest.mark.slow
 def test_the_endpoint_answers_while_it_is_open_and_closes_its_port(firm: Firm):
     with serve("127.0.0.1:0", firm.ledger, firm.key) as served:
         TX_SIGNED.add(3)

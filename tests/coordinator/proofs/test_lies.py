@@ -466,6 +466,7 @@ STATED = {
 """What nobody but the signer knows."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("honest", ["tokens"], indirect=True)
 def test_only_what_the_signer_alone_knows_can_be_changed_unseen(
     honest: tuple[str, bytes], chain: EmbeddedChain

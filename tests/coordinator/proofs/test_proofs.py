@@ -62,6 +62,7 @@ def test_any_changed_byte_is_found(file: bytes, monkeypatch: pytest.MonkeyPatch)
         assert not verify(broken, signer=KEY.address).ok, (position, file[position - 20 : position + 20])
 
 
+@pytest.mark.slow
 def test_the_changed_byte_is_named(file: bytes) -> None:
     chance = random.Random(6)
     for _ in range(25):

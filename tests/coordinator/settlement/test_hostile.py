@@ -19,6 +19,7 @@ def _between(town: Town) -> GasLimits:
     return GasLimits(per_escrow=56_000 * fees.suggest(town.chain, fees.FeePolicy()).max_fee)
 
 
+@pytest.mark.slow
 def test_refunds_that_cost_too_much_take_no_place_from_settlements(town: Town) -> None:
     refunds = town.funded(3)
     town.later(DAY + GRACE + 2)
@@ -58,6 +59,7 @@ def test_no_more_is_begun_in_a_step_than_the_settings_say(town: Town) -> None:
     assert len(town.actions()) == 3
 
 
+@pytest.mark.slow
 def test_what_is_denied_for_its_costs_is_not_begun_again_with_every_pass(
     timed: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:

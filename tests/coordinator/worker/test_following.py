@@ -112,6 +112,7 @@ def test_a_block_that_is_gone_takes_it_back_to_submitting(walk):
     assert walk.finish() == {COMMITTED}
 
 
+@pytest.mark.slow
 def test_what_failed_before_anything_was_signed_gives_all_of_it_back(walk):
     values = {"code": "denied", "reason": "Too much.", "final": True, "failed_at": "policy_eval"}
     assert walk.go(Stage.SIMULATING, Stage.POLICY_EVAL, Stage.FAILED, **values) == {RELEASED}

@@ -48,6 +48,7 @@ def test_the_same_key_is_funded_once(firm):
     firm.sound()
 
 
+@pytest.mark.slow
 def test_what_waits_of_one_agent_is_one_eth_transaction_whose_fee_is_shared_to_the_last_wei(firm):
     firm.authority.apply(book(gas=GasRules(10**18)), "test")
     worker = firm.worker()
@@ -114,6 +115,7 @@ def test_of_a_batch_that_cannot_be_mined_only_what_is_wrong_with_it_fails(firm):
     firm.sound()
 
 
+@pytest.mark.slow
 def test_of_a_batch_that_reverts_in_its_block_only_what_is_wrong_with_it_fails(firm, monkeypatch):
     firm.authority.apply(book(gas=GasRules(10**18)), "test")
     worker = firm.worker(auto_pause_on_breach=False, standing_allowance=PURSE)
@@ -169,6 +171,7 @@ def test_two_workers_hand_a_grant_on_once(anywhere):
     firm.sound()
 
 
+@pytest.mark.slow
 def test_who_is_paused_keeps_its_grants_and_nobody_else_waits_for_it(firm, monkeypatch):
     monkeypatch.setattr(dispatching, "_MOST", 1)
     worker = firm.worker()
@@ -205,6 +208,7 @@ def test_a_grant_whose_terms_became_impossible_fails_alone(firm):
     firm.sound()
 
 
+@pytest.mark.slow
 def test_without_a_node_nothing_is_decided_differently_and_the_books_are_kept(firm, faulty):
     worker = firm.worker()
     worker.look()

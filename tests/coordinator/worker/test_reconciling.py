@@ -26,6 +26,7 @@ def rows(firm):
         return reconciliations.listed(connection, firm.key)
 
 
+@pytest.mark.slow
 def test_ledger_and_chain_agree_after_purchases_and_returns(bought):
     firm, worker, (first, _) = bought
     firm.provider.kernel.cancel(first.transaction_id)
@@ -79,6 +80,7 @@ def test_an_escrow_that_the_key_has_paid_for_beside_the_ledger_is_a_drift(bought
     assert worker._reconciling.run().drift == 3 * USDC
 
 
+@pytest.mark.slow
 def test_what_the_wallet_paid_for_before_there_was_a_ledger_is_none(firm):
     plain = firm.client_of(firm.account)
     plain.pay(provider=firm.provider.address, amount=3 * USDC, deadline=plain.now() + 9_000)
@@ -125,6 +127,7 @@ def test_a_treasury_that_holds_less_than_is_promised_is_found_by_a_single_compar
     assert worker._reconciling.run(once=True).drift == 1 * USDC
 
 
+@pytest.mark.slow
 def test_what_was_paid_since_somebody_has_looked_is_no_drift_of_a_single_comparison(bought):
     """Else comparing right after a purchase freezes everything."""
     firm, worker, _ = bought

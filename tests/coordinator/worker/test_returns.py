@@ -49,6 +49,7 @@ def test_what_was_paid_out_returns_nothing_and_is_looked_at_no_more(bought):
     firm.sound()
 
 
+@pytest.mark.slow
 def test_a_split_returns_the_part_of_the_treasury_and_not_its_bond(bought):
     firm, worker, answer = bought
     firm.provider.kernel.deliver(answer.transaction_id)
@@ -122,6 +123,7 @@ def test_what_ends_while_the_events_are_read_is_not_final_yet(bought, faulty):
     assert (firm.find(answer).returned, firm.find(answer).settled) == (0, False)
 
 
+@pytest.mark.slow
 def test_it_returns_once_however_many_look_and_however_often(bought):
     firm, worker, answer = bought
     second = firm.worker(authority=firm.new_authority())
@@ -135,6 +137,7 @@ def test_it_returns_once_however_many_look_and_however_often(bought):
     firm.sound()
 
 
+@pytest.mark.slow
 def test_what_ends_after_others_were_looked_at_at_the_same_final_block_is_looked_at_too(bought):
     firm, worker, answer = bought
     other = firm.request(50 * USDC)
@@ -152,6 +155,7 @@ def test_what_ends_after_others_were_looked_at_at_the_same_final_block_is_looked
     assert [firm.find(one).returned for one in (answer, other)] == [100 * USDC, 50 * USDC]
 
 
+@pytest.mark.slow
 def test_a_dispute_of_anybody_is_in_the_journal_once(bought):
     firm, worker, answer = bought
     firm.provider.kernel.deliver(answer.transaction_id)
