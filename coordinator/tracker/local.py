@@ -215,6 +215,8 @@ class LocalTracker:
                 cell = self._cells[name] = _Cell(kind)
             elif used and cell.unit is not kind:
                 raise UnitMismatch(name, expected=cell.unit, given=kind)
+            elif cell.unit is not kind:
+                cell.overruns = cell.late = 0  # another unit begins another history
             cell.unit, cell.limit = kind, micros
 
     def reservations(self, scope: str | None = None) -> tuple[Reservation, ...]:

@@ -103,6 +103,8 @@ class TrackerMachine(RuleBasedStateMachine):
         self.tracker.set_budget(name, amount(micros, unit), unit=unit)
         if cell is None:
             cell = self.model.cells[name] = Cell(unit)
+        if cell.unit is not unit:
+            cell.overruns = cell.late = 0
         cell.unit, cell.limit = unit, micros
 
     @rule(names=NAMES, micros=MICROS, unit=UNITS)

@@ -14,6 +14,10 @@ end
 if used and counted and counted ~= unit then
   return {'unit', counted}
 end
+if counted and counted ~= unit then
+  -- Another unit begins another history.
+  redis.call('HDEL', KEYS[6], 'overruns', 'late', 'lost')
+end
 found(2, KEYS[1], name, unit)
 redis.call('SET', KEYS[2], limit)
 return {'set'}
