@@ -214,6 +214,16 @@ class TrackerContract:
         assert tracker.commit(token, 2).repeated
         tracker.release(kept)
 
+    def test_another_unit_begins_another_history(self, ledger: Ledger) -> None:
+        tracker = ledger.tracker
+        tracker.set_budget("s", 2)
+        token = tracker.reserve("s", 1, ttl_seconds=0.01)
+        ledger.wait(0.05)
+        tracker.commit(token, 0)
+        assert [one.late for one in tracker.scopes()] == [1]
+        tracker.set_budget("s", 2, unit="usdc")
+        assert [(one.late, one.overruns) for one in tracker.scopes()] == [(0, 0)]
+
     def test_commit_and_release_after_expiry_are_told_apart(self, ledger: Ledger) -> None:
         tracker = ledger.tracker
         tracker.set_budget("s", 10)
